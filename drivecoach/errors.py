@@ -1,0 +1,65 @@
+"""The one error tree: every error says what is wrong, where, and the command or change that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with an input: where it stands, what was found, what would have been right."""
+
+    where: str
+    """Key, row or path, e.g. ``挡位`` or ``row 17``."""
+    found: str
+    """The offending value as it was read."""
+    allowed: str
+    """What is allowed there, in words or as a list of values."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found} (allowed: {self.allowed})"
+
+
+class DrivecoachError(Exception):
+    """Base of all errors that drivecoach raises on purpose.
+
+    ``hint`` says the mend; ``faults`` lists every fault found, never only the first.
+    """
+
+    def __init__(self, message: str, *, hint: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  - {fault}" for fault in self.faults)])
+
+
+class InputError(DrivecoachError):
+    """A feature line, state or instruction that is not well formed or not possible."""
+
+
+class DataError(DrivecoachError):
+    """A data file that is missing, unreadable, malformed or in conflict with itself."""
+
+
+class RecipeError(DrivecoachError):
+    """A recipe that is missing, broken, or asks for something that does not exist."""
+
+
+class ModelError(DrivecoachError):
+    """A base model, adapter, checkpoint or GGUF that is missing, damaged or does not fit."""
+
+
+class TrainError(DrivecoachError):
+    """Training could not go on (diverged, out of memory, interrupted)."""
+
+
+class RuntimeFailure(DrivecoachError):
+    """A model server that cannot be reached, refuses, or answers outside its protocol."""
+
+
+class StorageError(DrivecoachError):
+    """Files could not be written: disk full, folder not writable, output in use."""

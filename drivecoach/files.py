@@ -1,0 +1,50 @@
+"""Writing files so that a half-written one never looks whole: aside first, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from drivecoach.errors import StorageError
+
+
+@contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """Yield a ``.part`` path beside ``target``; rename it into place on success, delete it on any failure.
+
+    Raises StorageError when the disk is full or the folder cannot be written.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, target)
+    except OSError as error:
+        raise StorageError(
+            f"could not write {target}: {error.strerror or error}",
+            hint="free disk space or choose a folder you may write to, then run the same command again",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with written_aside(target) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write ``value`` as readable UTF-8 JSON with a final newline, whole or not at all."""
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,64 @@
+"""A stage's folder and its manifest: written last, so a manifest present means the stage is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from drivecoach.files import write_json
+
+MANIFEST = "manifest.json"
+_TOOLS = ("drivecoach", "torch", "transformers", "trl", "peft", "tokenizers", "gguf", "xllamacpp")
+
+
+def fingerprint(inputs: Any) -> str:
+    """Hex SHA-256 of a JSON-able value, independent of the order of its keys."""
+    text = json.dumps(inputs, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a complete stage, or None when the stage never finished (or its manifest is damaged)."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and "inputs" in manifest else None
+
+
+def finished(folder: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
+    """The results of a complete stage whose inputs are exactly ``inputs``; None when it must run."""
+    manifest = read_manifest(folder)
+    if manifest is None or fingerprint(manifest["inputs"]) != fingerprint(inputs):
+        return None
+    if any(not (folder / name).exists() for name in manifest["files"]):
+        return None
+    results: dict[str, Any] = manifest["results"]
+    return results
+
+
+def begin(folder: Path) -> None:
+    """Open a stage: from here until `finish`, its folder does not look complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def finish(folder: Path, inputs: dict[str, Any], results: dict[str, Any], files: list[str]) -> None:
+    """Close a stage: ``files`` (relative to the folder) are what the next stage may rely on."""
+    write_json(
+        folder / MANIFEST,
+        {"inputs": inputs, "results": results, "files": sorted(files), "versions": _versions()},
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for tool in _TOOLS:
+        try:
+            found[tool] = version(tool)
+        except PackageNotFoundError:
+            continue
+    return found

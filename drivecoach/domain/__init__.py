@@ -2,6 +2,40 @@
 
 from drivecoach.domain.instruction import Instruction, parse_instruction
 from drivecoach.domain.line import parse_line, render_line
+from drivecoach.domain.rules import RULES, Rule
+from drivecoach.domain.seam import (
+    NAME,
+    SYSTEM,
+    answer_schema,
+    read_answer,
+    read_input,
+    schemas,
+    vocabulary,
+    write_answer,
+    write_input,
+)
 from drivecoach.domain.state import VehicleState, legal_states
+from drivecoach.domain.teacher import Advice, explain, teach
 
-__all__ = ["Instruction", "VehicleState", "legal_states", "parse_instruction", "parse_line", "render_line"]
+__all__ = [
+    "NAME",
+    "RULES",
+    "SYSTEM",
+    "Advice",
+    "Instruction",
+    "Rule",
+    "VehicleState",
+    "answer_schema",
+    "explain",
+    "legal_states",
+    "parse_instruction",
+    "parse_line",
+    "read_answer",
+    "read_input",
+    "render_line",
+    "schemas",
+    "teach",
+    "vocabulary",
+    "write_answer",
+    "write_input",
+]

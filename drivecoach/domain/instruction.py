@@ -22,19 +22,21 @@ class Instruction(BaseModel):
     """What the coach tells the driver: 1-6 distinct actions in order, one level, one short sentence."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, title="Instruction"
+        alias_generator={"actions": "动作", "level": "级别", "speech": "话术"}.__getitem__,
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
+        title="Instruction",
     )
 
     actions: Annotated[tuple[Action, ...], Field(min_length=1, max_length=MAX_ACTIONS)] = Field(
-        alias="动作",
         description="what to do, in order, from the closed set of phrases",
         json_schema_extra={"uniqueItems": True},
     )
-    level: Level = Field(
-        alias="级别", description="提示 (next step), 警告 (fault) or 危险 (stop or correct at once)"
-    )
+    level: Level = Field(description="提示 (next step), 警告 (fault) or 危险 (stop or correct at once)")
     speech: Annotated[str, Field(min_length=1, max_length=MAX_SPEECH)] = Field(
-        alias="话术", description="the sentence the coach says"
+        description="the sentence the coach says"
     )
 
     @field_validator("actions")

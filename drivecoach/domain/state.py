@@ -40,22 +40,27 @@ class VehicleState(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, title="VehicleState"
+        alias_generator={attribute: name for name, attribute in ATTRIBUTES.items()}.__getitem__,
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
+        title="VehicleState",
     )
 
-    site: Site = Field(alias="场地类型", description="training ground (科目二) or public road (科目三)")
-    item: Item = Field(alias="当前项目", description="the exam item; 非项目区域 is between items")
-    vehicle: Vehicle = Field(alias="车辆类型", description="manual (手动挡) or automatic (自动挡)")
-    gear: Gear = Field(alias="挡位", description="lever position now")
-    handbrake: Handbrake = Field(alias="手刹", description="放下 = released, 拉起 = applied")
-    engine: Engine = Field(alias="发动机", description="打火 = running, 熄火 = stopped")
-    seatbelt: Seatbelt = Field(alias="安全带", description="the driver's belt: 系上 = on, 未系 = off")
-    door: Door = Field(alias="车门", description="打开 = any door not fully shut")
-    clutch: Clutch = Field(alias="离合", description="踩下 = fully down, 半联动 = bite point, 无 = automatic")
-    brake: Pedal = Field(alias="刹车", description="foot brake")
-    accelerator: Pedal = Field(alias="油门", description="accelerator")
-    speed: Speed = Field(alias="速度", description="静止 = not moving; the others relative to the item")
-    time: Time = Field(alias="时间特征", description="day (白天) or night (夜晚)")
+    site: Site = Field(description="training ground (科目二) or public road (科目三)")
+    item: Item = Field(description="the exam item; 非项目区域 is between items")
+    vehicle: Vehicle = Field(description="manual (手动挡) or automatic (自动挡)")
+    gear: Gear = Field(description="lever position now")
+    handbrake: Handbrake = Field(description="放下 = released, 拉起 = applied")
+    engine: Engine = Field(description="打火 = running, 熄火 = stopped")
+    seatbelt: Seatbelt = Field(description="the driver's belt: 系上 = on, 未系 = off")
+    door: Door = Field(description="打开 = any door not fully shut")
+    clutch: Clutch = Field(description="踩下 = fully down, 半联动 = bite point, 无 = automatic")
+    brake: Pedal = Field(description="foot brake")
+    accelerator: Pedal = Field(description="accelerator")
+    speed: Speed = Field(description="静止 = not moving; the others relative to the item")
+    time: Time = Field(description="day (白天) or night (夜晚)")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

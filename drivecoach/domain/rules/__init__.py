@@ -1,0 +1,13 @@
+"""The coaching rules: the table of the rule description, group by group, in the order that decides."""
+
+from drivecoach.domain.rules.a_danger import A_RULES
+from drivecoach.domain.rules.b_moving import B_RULES
+from drivecoach.domain.rules.c_checks import C_RULES
+from drivecoach.domain.rules.d_steps import D_RULES
+from drivecoach.domain.rules.e_items import E_RULES
+from drivecoach.domain.rules.rule import Rule
+
+RULES: tuple[Rule, ...] = (*A_RULES, *B_RULES, *C_RULES, *D_RULES, *E_RULES)
+"""All 116 rules; the first whose condition holds is the answer."""
+
+__all__ = ["RULES", "Rule"]

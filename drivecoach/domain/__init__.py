@@ -1,6 +1,8 @@
 """All driving knowledge: features, instruction, coaching rules, and what no instruction may break."""
 
+from drivecoach.domain.draw import draw_pairs, uniform
 from drivecoach.domain.instruction import Instruction, parse_instruction
+from drivecoach.domain.judge import compare, describe
 from drivecoach.domain.line import parse_line, render_line
 from drivecoach.domain.rules import RULES, Rule
 from drivecoach.domain.seam import (
@@ -26,6 +28,9 @@ __all__ = [
     "Rule",
     "VehicleState",
     "answer_schema",
+    "compare",
+    "describe",
+    "draw_pairs",
     "explain",
     "legal_states",
     "parse_instruction",
@@ -35,6 +40,7 @@ __all__ = [
     "render_line",
     "schemas",
     "teach",
+    "uniform",
     "vocabulary",
     "write_answer",
     "write_input",

@@ -44,11 +44,9 @@ def draw_pairs(count: int, seed: int) -> list[tuple[VehicleState, Advice]]:
 
 def uniform(count: int, without: Collection[str], seed: int = 20_240_601) -> list[tuple[str, Instruction]]:
     """Draw ``count`` canonical lines evenly from all legal states whose line is not in ``without``, with the answers."""
-    lines = [line for state in legal_states() if (line := render_line(state)) not in without]
-    from drivecoach.domain.line import parse_line
-
-    chosen = random.Random(seed).sample(lines, min(count, len(lines)))  # noqa: S311
-    return [(line, teach(parse_line(line)).instruction) for line in chosen]
+    states = [(line, state) for state in legal_states() if (line := render_line(state)) not in without]
+    chosen = random.Random(seed).sample(states, min(count, len(states)))  # noqa: S311
+    return [(line, teach(state).instruction) for line, state in chosen]
 
 
 def _shares(weights: dict[_T, float], limits: dict[_T, int], total: int) -> dict[_T, int]:

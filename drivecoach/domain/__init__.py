@@ -2,6 +2,7 @@
 
 from drivecoach.domain.draw import draw_pairs, uniform
 from drivecoach.domain.instruction import Instruction, parse_instruction
+from drivecoach.domain.invariants import Violation, violations
 from drivecoach.domain.judge import compare, describe
 from drivecoach.domain.line import parse_line, render_line
 from drivecoach.domain.rules import RULES, Rule
@@ -27,6 +28,7 @@ __all__ = [
     "Instruction",
     "Rule",
     "VehicleState",
+    "Violation",
     "answer_schema",
     "compare",
     "describe",
@@ -41,6 +43,7 @@ __all__ = [
     "schemas",
     "teach",
     "uniform",
+    "violations",
     "vocabulary",
     "write_answer",
     "write_input",

@@ -1,4 +1,4 @@
-"""What the rest of the program sees of this domain, in words that fit any domain: text in, text out, schemas."""
+"""What the rest of the program sees of this domain, in words that fit any domain: texts and schemas."""
 
 from __future__ import annotations
 

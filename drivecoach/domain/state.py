@@ -34,9 +34,9 @@ from drivecoach.errors import Fault
 class VehicleState(BaseModel):
     """What the sensors say at one moment, from one car on one site."""
 
-    # Fields can be given by attribute or by feature name, and leave as feature names with by_alias=True. A value
-    # outside its list or an impossible combination (rule description 1.2) is a pydantic.ValidationError;
-    # parse_line is the reader that lists faults one by one.
+    # Fields can be given by attribute or by feature name, and leave as feature names with by_alias=True.
+    # A value outside its list or an impossible combination (rule description 1.2) is a
+    # pydantic.ValidationError; parse_line is the reader that lists faults one by one.
 
     model_config = ConfigDict(
         alias_generator={attribute: name for name, attribute in ATTRIBUTES.items()}.__getitem__,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,14 +190,19 @@ def _check_added(path: Path, added: list[dict[str, Any]], sentencepiece: bool) -
         for key in ("lstrip", "rstrip", "single_word")
         if token.get(key)
     ]
-    contents = [token["content"].replace("▁", " ") if sentencepiece else token["content"] for token in added]
+    texts = {
+        token["content"].replace("▁", " ") if sentencepiece else token["content"]: bool(
+            token.get("normalized")
+        )
+        for token in added
+    }
     faults += [
         Fault(
             f"added tokens {first!r} and {second!r}",
             "overlap",
             "tokens of which none begins with another's end",
         )
-        for first, second in _read_differently(contents)
+        for first, second in sorted(_read_differently(texts))
     ]
     if faults:
         raise ModelError(
@@ -207,22 +212,35 @@ def _check_added(path: Path, added: list[dict[str, Any]], sentencepiece: bool) -
         )
 
 
-def _read_differently(contents: list[str]) -> Iterable[tuple[str, str]]:
-    """Pairs that overlap so that ``tokenizers`` takes the left one, llama.cpp the one longer in bytes."""
+def _read_differently(texts: Mapping[str, bool]) -> set[tuple[str, str]]:
+    """Pairs of added tokens of which, where they overlap, ``tokenizers`` and llama.cpp take different ones.
+
+    ``texts`` tells for each whether it is looked for in the normalised text. ``tokenizers`` takes those that
+    are not first, then the one further left, then the longer; llama.cpp takes the longest (in bytes)
+    wherever it stands.
+    """
     beginnings = defaultdict(list)
-    for content in contents:
-        for cut in range(1, len(content)):
-            beginnings[content[:cut]].append(content)
-    by_length = sorted(contents, key=lambda content: -len(content.encode()))
-    for first in contents:
+    for text in texts:
+        for cut in range(1, len(text)):
+            beginnings[text[:cut]].append(text)
+    found = set()
+    for first, late in texts.items():
         for cut in range(1, len(first)):
             for second in beginnings.get(first[cut:], ()):
-                text = first[:cut] + second
-                if first != second and len(second.encode()) >= len(first.encode()):
-                    ours = next(re.finditer("|".join(map(re.escape, by_length)), text), None)
-                    runs = len(set(text)) == 1  # runs of one character are cut alike from either side
-                    if ours is not None and ours[0] != second and not runs:
-                        yield first, second
+                joined = first[:cut] + second
+                if first == second or len(set(joined)) == 1:  # runs of one character are cut alike
+                    continue
+                if late == texts[second]:
+                    longer = len(second.encode()) >= len(first.encode())
+                    differs = longer and first == max(filter(joined.startswith, texts), key=len)
+                else:
+                    early, other = (second, first) if late else (first, second)
+                    differs = len(other.encode()) >= len(early.encode())
+                if differs:
+                    found.add((first, second))
+    early = [text for text, late in texts.items() if not late]
+    found.update((text, part) for text, late in texts.items() if late for part in early if part in text)
+    return found
 
 
 def _special_ids(model_dir: Path, texts: dict[str, int], rows: int) -> tuple[dict[str, int], dict[str, bool]]:

@@ -6,8 +6,9 @@ from drivecoach.domain.rules.c_checks import C_RULES
 from drivecoach.domain.rules.d_steps import D_RULES
 from drivecoach.domain.rules.e_items import E_RULES
 from drivecoach.domain.rules.rule import Rule
+from drivecoach.domain.rules.sources import SOURCES
 
 RULES: tuple[Rule, ...] = (*A_RULES, *B_RULES, *C_RULES, *D_RULES, *E_RULES)
 """All 116 rules; the first whose condition holds is the answer."""
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["RULES", "SOURCES", "Rule"]

@@ -31,7 +31,7 @@ class Rule:
     verdict: str = ""
     """评判: what the test standard makes of the fault; empty where the row is a normal step."""
     source: str
-    """来源: keys of the source list of the rule description; 未核 = from knowledge alone."""
+    """来源: keys of ``SOURCES``; 未核 = from knowledge alone."""
     states: int
     """How many of the 292,352 legal states the rule answers."""
     starts: bool = False

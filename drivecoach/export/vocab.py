@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +80,7 @@ def read_vocabulary(model_dir: Path, rows: int) -> Vocabulary:
     else:
         flags = {}
         pre = _pre_tokenizer(path, spec)
-    _check_added(path, added, sentencepiece)
+    _check_added(path, added)
     texts = dict(pieces) | {token["content"]: token["id"] for token in added}
     highest = max(texts.values(), default=-1)
     if highest >= rows:
@@ -182,65 +180,24 @@ def _scores(
     return scores
 
 
-def _check_added(path: Path, added: list[dict[str, Any]], sentencepiece: bool) -> None:
-    """Added tokens that ``tokenizers`` and llama.cpp would find at different places in a text."""
+def _check_added(path: Path, added: list[dict[str, Any]]) -> None:
+    """Added tokens that llama.cpp cannot match as ``tokenizers`` does.
+
+    One difference is let through: where two added tokens overlap in a text (the end of one begins the
+    other), ``tokenizers`` takes the one further left, llama.cpp the longer one.
+    """
     faults = [
         Fault(f"added token {token['content']!r}", key, f"{key} false: llama.cpp matches the text alone")
         for token in added
         for key in ("lstrip", "rstrip", "single_word")
         if token.get(key)
     ]
-    texts = {
-        token["content"].replace("▁", " ") if sentencepiece else token["content"]: bool(
-            token.get("normalized")
-        )
-        for token in added
-    }
-    faults += [
-        Fault(
-            f"added tokens {first!r} and {second!r}",
-            "overlap",
-            "tokens of which none begins with another's end",
-        )
-        for first, second in sorted(_read_differently(texts))
-    ]
     if faults:
         raise ModelError(
             f"llama.cpp would find other added tokens than the tokenizer in {path}",
-            hint="change the added tokens named here and train again",
+            hint="add these tokens without the settings named here and train again",
             faults=faults,
         )
-
-
-def _read_differently(texts: Mapping[str, bool]) -> set[tuple[str, str]]:
-    """Pairs of added tokens of which, where they overlap, ``tokenizers`` and llama.cpp take different ones.
-
-    ``texts`` tells for each whether it is looked for in the normalised text. ``tokenizers`` takes those that
-    are not first, then the one further left, then the longer; llama.cpp takes the longest (in bytes)
-    wherever it stands.
-    """
-    beginnings = defaultdict(list)
-    for text in texts:
-        for cut in range(1, len(text)):
-            beginnings[text[:cut]].append(text)
-    found = set()
-    for first, late in texts.items():
-        for cut in range(1, len(first)):
-            for second in beginnings.get(first[cut:], ()):
-                joined = first[:cut] + second
-                if first == second or len(set(joined)) == 1:  # runs of one character are cut alike
-                    continue
-                if late == texts[second]:
-                    longer = len(second.encode()) >= len(first.encode())
-                    differs = longer and first == max(filter(joined.startswith, texts), key=len)
-                else:
-                    early, other = (second, first) if late else (first, second)
-                    differs = len(other.encode()) >= len(early.encode())
-                if differs:
-                    found.add((first, second))
-    early = [text for text, late in texts.items() if not late]
-    found.update((text, part) for text, late in texts.items() if late for part in early if part in text)
-    return found
 
 
 def _special_ids(model_dir: Path, texts: dict[str, int], rows: int) -> tuple[dict[str, int], dict[str, bool]]:

@@ -1,8 +1,8 @@
 """Model shapes on which our quantization is compared with llama.cpp's ``llama_model_quantize``.
 
 The reference is not a dependency of the project: its answers are frozen in ``tests/data/llama_quantize.json``
-(from llama-cpp-python 0.3.36). With that package installed, ``python -m tests.support.quantize_cases`` writes the
-file anew.
+(from llama-cpp-python 0.3.36). With that package installed, ``python -m tests.support.quantize_cases`` writes
+the file anew.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Case:
     def name(self) -> str:
         return (
             f"{self.arch} hidden={self.hidden} ffn={self.ffn} layers={self.layers} "
-            f"heads={self.heads}/{self.kv}x{self.head_dim} {'tied' if self.tied else 'untied'} {self.source}->{self.to}"
+            f"heads={self.heads}/{self.kv}x{self.head_dim} {'tied' if self.tied else 'untied'} "
+            f"{self.source}->{self.to}"
         )
 
 

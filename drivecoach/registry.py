@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -21,7 +22,6 @@ class Domain(Protocol):
     Everything outside ``drivecoach.domain`` talks to the driving knowledge through these names alone.
     """
 
-    NAME: str
     SYSTEM: str
     """The system message of a model tuned for this domain."""
 
@@ -49,8 +49,11 @@ class Domain(Protocol):
     def vocabulary(self) -> tuple[str, ...]:
         """The pieces of text that a tokenizer made for this domain holds as one token each."""
 
-    def answer_schema(self) -> dict[str, Any]:
-        """JSON Schema of an answer."""
+    def uniform(self, count: int, without: Collection[str]) -> list[tuple[str, Any]]:
+        """Inputs drawn evenly from all that exist, with their right answers; empty where nobody can say."""
+
+    def schemas(self) -> dict[str, dict[str, Any]]:
+        """File name to JSON Schema, of what goes in and what comes out."""
 
 
 def load(table: dict[str, str], name: str) -> Any:

@@ -56,7 +56,7 @@ class Chat:
         refuse_control_tokens("input", user)
         messages = [{"role": "system", "content": self.system}] if self.system else []
         messages.append({"role": "user", "content": user})
-        return self._template.render(messages=messages, add_generation_prompt=True)
+        return str(self._template.render(messages=messages, add_generation_prompt=True))
 
     def completion(self, output: str) -> str:
         """The text a model learns to answer for a pair's ``output``, ended by the end-of-turn token."""

@@ -15,12 +15,13 @@ FORMS = 'a JSON list, or JSONL with one object a line: {"input": "…", "output"
 
 @dataclass(frozen=True)
 class Row:
-    """One record as it stands in the file; ``problem`` says why it could not be read (then ``value`` is the raw text)."""
+    """One record as it stands in the file, or the raw text of one that could not be read."""
 
     number: int
     """1-based: the position in a JSON list, or the line of a JSONL file."""
     value: Any
     problem: str | None = None
+    """Why the record could not be read."""
 
 
 def read_rows(path: Path) -> Iterator[Row]:

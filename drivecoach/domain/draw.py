@@ -43,7 +43,7 @@ def draw_pairs(count: int, seed: int) -> list[tuple[VehicleState, Advice]]:
 
 
 def uniform(count: int, without: Collection[str], seed: int = 20_240_601) -> list[tuple[str, Instruction]]:
-    """Draw ``count`` canonical lines evenly from all legal states whose line is not in ``without``, with the answers."""
+    """Draw ``count`` lines evenly from all legal states, leaving out the lines in ``without``; with their answers."""
     states = [(line, state) for state in legal_states() if (line := render_line(state)) not in without]
     chosen = random.Random(seed).sample(states, min(count, len(states)))  # noqa: S311
     return [(line, teach(state).instruction) for line, state in chosen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -102,4 +102,5 @@ def legal_states() -> Iterator[VehicleState]:
         for values in product(
             [site], items_of(site, vehicle), [vehicle], GEARS[vehicle], *free, CLUTCHES[vehicle], *tail
         ):
-            yield VehicleState.model_construct(fields, **dict(zip(ATTRIBUTES.values(), values, strict=True)))
+            state: dict[str, Any] = dict(zip(ATTRIBUTES.values(), values, strict=True))
+            yield VehicleState.model_construct(fields, **state)

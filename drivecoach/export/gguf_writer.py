@@ -71,7 +71,7 @@ def write_gguf(
     model_dir: Path,
     target: Path,
     *,
-    metadata: Mapping[str, str | bool | int] | None = None,
+    metadata: Mapping[str, str | bool | int | float] | None = None,
     chat_template: str | None = None,
 ) -> None:
     """Write the model in ``model_dir`` as the f16 GGUF ``target``.
@@ -292,7 +292,7 @@ def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
 _KEYS = {"unk": "unknown", "sep": "seperator", "pad": "padding"}
 
 
-def _add_own_fields(writer: Any, metadata: Mapping[str, str | bool | int]) -> None:
+def _add_own_fields(writer: Any, metadata: Mapping[str, str | bool | int | float]) -> None:
     from gguf import GGUFValueType
 
     for key, value in metadata.items():
@@ -306,6 +306,8 @@ def _add_own_fields(writer: Any, metadata: Mapping[str, str | bool | int]) -> No
             kind = GGUFValueType.BOOL
         elif isinstance(value, int):
             kind = GGUFValueType.INT64 if value < 0 or value >= 1 << 32 else GGUFValueType.UINT32
+        elif isinstance(value, float):
+            kind = GGUFValueType.FLOAT64
         else:
             kind = GGUFValueType.STRING
         writer.add_key_value(key, value, kind)

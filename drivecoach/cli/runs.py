@@ -1,0 +1,144 @@
+"""`drivecoach tune`, `train`, `export`, `evaluate`: the stages of a run, one by one or all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drivecoach.cli import show
+from drivecoach.config import load_recipe
+
+RecipePath = Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/nano.yaml")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/nano")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting: --set train.epochs=2 (repeatable).")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Where run folders lie.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def tune(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    examples: Annotated[int, typer.Option(min=0, help="Answer this many held-out inputs at the end.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Check, split, train, export and evaluate in one command; stages whose inputs did not change are skipped."""
+    run = _open_recipe(recipe, overrides, runs, quiet=as_json)
+    run.prepare()
+    trained = run.train()
+    exported = run.export()
+    scores = _evaluate(run)
+    if as_json:
+        show.as_json({"run": str(run.folder), "train": trained, "export": exported, "evaluate": scores})
+        return
+    if examples:
+        _answer_examples(run, examples)
+    _summary(run, trained, exported, scores)
+
+
+def train(recipe: RecipePath, overrides: Overrides = None, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """Check and split the data, then fit the model; goes on from the last checkpoint."""
+    run = _open_recipe(recipe, overrides, runs, quiet=as_json)
+    run.prepare()
+    results = run.train()
+    if as_json:
+        show.as_json(results)
+    else:
+        show.table(f"{run.folder}/train", results)
+
+
+def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
+    """Merge, write GGUF files and the Modelfile, prove their equality, and `ollama create` where Ollama runs."""
+    run = _open_run(run_folder, quiet=as_json)
+    results = run.export()
+    if as_json:
+        show.as_json(results)
+    else:
+        show.table(f"{run.folder}/export", _export_rows(results))
+
+
+def evaluate(run_folder: RunFolder, as_json: AsJson = False) -> None:
+    """Score the served file on the test split and on inputs drawn evenly from all legal ones."""
+    run = _open_run(run_folder, quiet=as_json)
+    scores = _evaluate(run)
+    if as_json:
+        show.as_json(scores)
+    else:
+        show.table(f"{run.folder}/evaluate", _score_rows(scores))
+
+
+def _open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool) -> Any:
+    from drivecoach.pipeline import Run
+
+    loaded = load_recipe(recipe, overrides)
+    run = Run(runs / loaded.name, loaded, _say(quiet))
+    run.save_recipe()
+    return run
+
+
+def _open_run(folder: Path, *, quiet: bool) -> Any:
+    from drivecoach.pipeline import Run
+
+    return Run.open(folder, _say(quiet))
+
+
+def _say(quiet: bool) -> Any:
+    console = show.stderr if quiet else show.stdout
+    return lambda text: console.print(text, markup=False)
+
+
+def _evaluate(run: Any) -> dict[str, Any]:
+    with show.bar("evaluate") as open_bar:
+        scores: dict[str, Any] = run.evaluate(open_bar)
+    return scores
+
+
+def _answer_examples(run: Any, count: int) -> None:
+    from drivecoach.infer import ask_many
+    from drivecoach.runtime import open_runtime
+
+    with open_runtime(str(run.quantized)) as runtime:
+        texts = [pair.input for pair in run.pairs("test")][:count]
+        for outcome in ask_many(runtime, run.domain, texts):
+            show.stdout.print(f"\n{outcome.input}", markup=False)
+            answer = run.domain.write_answer(outcome.answer) if outcome.answer else outcome.reason
+            show.stdout.print(f"→ {answer}  [{outcome.status}]", markup=False)
+    show.stdout.print()
+
+
+def _summary(run: Any, trained: dict[str, Any], exported: dict[str, Any], scores: dict[str, Any]) -> None:
+    show.table(
+        f"drivecoach: {run.recipe.name}",
+        {
+            "model": f"{trained['parameters']:,} parameters, {trained['trained_parameters']:,} trained, "
+            f"{trained['steps']} steps on {trained['rows']:,} pairs, loss {trained['loss']:.4f}",
+            **_score_rows(scores),
+            **_export_rows(exported),
+            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
+            "ask it": f'drivecoach ask "<特征>…</特征>" --model {run.quantized}',
+        },
+    )
+
+
+def _score_rows(scores: dict[str, Any]) -> dict[str, str]:
+    rows = {}
+    for name, score in scores.items():
+        parts = ", ".join(f"{part} {share:.2%}" for part, share in score["right"].items())
+        rows[f"{name} ({score['rows']:,} states)"] = (
+            f"{parts}\nvalid JSON {score['schema_valid']:.2%}, invariant violations {score['violations']}, "
+            f"{score['milliseconds']:.1f} ms per answer"
+        )
+    return rows
+
+
+def _export_rows(exported: dict[str, Any]) -> dict[str, str]:
+    agreement = exported["agreement"]
+    return {
+        name: f"{file['bytes'] / 1e6:.2f} MB, answers as the merged model: "
+        f"{agreement['with_merged_model'][name]:.0%} of {agreement['states']} states"
+        for name, file in exported["files"].items()
+    }

@@ -1,0 +1,41 @@
+"""What people look at: the consoles, tables and bars that the verbs share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def table(title: str, rows: dict[str, Any]) -> None:
+    """Print a two-column table."""
+    shown = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows.items():
+        shown.add_row(name, str(value))
+    stdout.print(shown)
+
+
+def as_json(value: Any) -> None:
+    """Print ``value`` for machines: one JSON document on standard output, nothing else."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[int], Callable[[], None]]]:
+    """A progress bar on stderr with rows and time left: call the yielded function with the total, then its result."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+
+        def start(total: int | None) -> Callable[[], None]:
+            task = progress.add_task(label, total=total)
+            return lambda: progress.advance(task)
+
+        yield start

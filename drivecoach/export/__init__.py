@@ -1,0 +1,1 @@
+"""A fitted model in, files for serving out: merged model, GGUF, quantized GGUF, Modelfile."""

@@ -1,0 +1,48 @@
+"""Joining an adapter with its base: an ordinary Hugging Face folder in the base's own precision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from drivecoach.config import BaseConfig
+from drivecoach.errors import ModelError
+from drivecoach.train import bases
+
+
+def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
+    """Merge the LoRA adapter in ``adapter`` into ``base`` and save model and tokenizer to ``target``.
+
+    The sum is taken in 32 bits and rounded once, to the base's 16-bit type; a 4-bit base is never used.
+    Raises ModelError when the adapter is missing, damaged, or was made for another base.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    _check_adapter(base, adapter)
+    model: Any = bases.load_model(base, torch.float32)
+    stored = model.config.dtype if model.config.dtype in (torch.float16, torch.bfloat16) else torch.float32
+    try:
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ModelError(
+            f"the adapter in {adapter} does not fit {base.name}: {str(error).splitlines()[0]}",
+            hint="train again with this recipe, or export with the recipe it was trained with",
+        ) from error
+    model.to(stored).save_pretrained(str(target))
+    AutoTokenizer.from_pretrained(str(adapter)).save_pretrained(str(target))
+
+
+def _check_adapter(base: BaseConfig, adapter: Path) -> None:
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"no adapter in {adapter}: {error}", hint="train first: drivecoach train RECIPE") from None
+    made_for = config.get("base_model_name_or_path")
+    if made_for not in (base.name, bases.locate(base)):
+        raise ModelError(
+            f"the adapter in {adapter} was made for {made_for}, not for {base.name}",
+            hint="export with the recipe it was trained with",
+        )

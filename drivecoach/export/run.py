@@ -1,0 +1,74 @@
+"""The export stage: merge, convert, quantize, Modelfile, proof of equality, `ollama create`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from drivecoach.chat import Chat
+from drivecoach.config import Recipe
+from drivecoach.evaluate.parity import agreement, gguf_answers, hugging_face_answers
+from drivecoach.export import modelfile, ollama
+from drivecoach.export.gguf_writer import write_gguf
+from drivecoach.export.merge import merge
+from drivecoach.export.quantize import quantize
+from drivecoach.files import sha256, write_text
+
+
+def export(
+    recipe: Recipe, chat: Chat, fitted: Path, prompts: Sequence[str], folder: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write every file for serving the model in ``fitted`` into ``folder``; ``prompts`` are for the proof of equality.
+
+    Returns the manifest's figures: files with size in bytes and SHA-256, agreement, what Ollama showed.
+    """
+    merged = folder / "merged"
+    shutil.rmtree(merged, ignore_errors=True)
+    if recipe.train.lora is None:
+        shutil.copytree(fitted, merged)
+    else:
+        merge(recipe.base, fitted, merged)
+    files = _write_ggufs(recipe, chat, merged, folder)
+    served = files[-1]
+    write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name))
+    say("export: " + ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files))
+
+    reference = hugging_face_answers(merged, prompts, recipe.export.num_predict)
+    same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
+    for name, share in same.items():
+        say(f"export: {name} answers {share:.0%} of {len(prompts)} held-out states as the merged model does")
+
+    shown = ollama.create(folder, recipe.export.name)
+    say(shown if shown else f"export: no Ollama here; where it is: {ollama.how_to(folder, recipe.export.name)}")
+    return {
+        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files},
+        "agreement": {"states": len(prompts), "with_merged_model": same},
+        "ollama": shown,
+    }
+
+
+def _write_ggufs(recipe: Recipe, chat: Chat, merged: Path, folder: Path) -> list[Path]:
+    """One GGUF a quantization, in the recipe's order; the f16 file they are made from stays only if asked for."""
+    wanted = {kind: folder / f"{recipe.export.name}-{kind}.gguf" for kind in recipe.export.quantizations}
+    whole = wanted.get("f16", folder / f"{recipe.export.name}-f16.gguf")
+    write_gguf(
+        merged,
+        whole,
+        metadata={
+            "drivecoach.domain": recipe.domain,
+            "drivecoach.system": chat.system,
+            "drivecoach.thinking": chat.thinking,
+            "drivecoach.temperature": recipe.export.temperature,
+            "drivecoach.num_ctx": recipe.export.num_ctx,
+            "drivecoach.num_predict": recipe.export.num_predict,
+        },
+        chat_template=chat.source,
+    )
+    for kind, path in wanted.items():
+        if path != whole:
+            quantize(whole, path, kind)
+    if "f16" not in wanted:
+        whole.unlink()
+    return list(wanted.values())

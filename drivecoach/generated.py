@@ -1,0 +1,27 @@
+"""The committed files that are made from code: JSON Schemas for apps in any language, and a Modelfile per recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from drivecoach.chat import Chat
+from drivecoach.config import load_recipe
+from drivecoach.export import modelfile
+from drivecoach.pipeline import gguf_name
+from drivecoach.registry import DOMAINS, load_domain
+
+
+def generated_files(root: Path) -> dict[str, str]:
+    """Every generated file below ``root``: its relative path and its text."""
+    texts: dict[str, str] = {}
+    for name in DOMAINS:
+        for file, schema in load_domain(name).schemas().items():
+            texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
+    for path in sorted((root / "recipes").rglob("*.yaml")):
+        recipe = load_recipe(path)
+        domain = load_domain(recipe.domain)
+        chat = Chat(domain.SYSTEM if recipe.chat.system is None else recipe.chat.system, recipe.chat.thinking)
+        gguf = gguf_name(recipe, recipe.export.quantizations[-1])
+        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf)
+    return texts

@@ -1,0 +1,198 @@
+"""The stages of one run, in order: data, train, export, evaluate; each reads the folder before it.
+
+A stage whose manifest names the same inputs is skipped; an interrupted one starts again (training from its last
+checkpoint). The run folder is ``runs/<recipe name>``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drivecoach import stage
+from drivecoach.chat import Chat
+from drivecoach.config import Recipe
+from drivecoach.data import SPLITS, Pair, check, split_name
+from drivecoach.errors import DataError, Fault, ModelError
+from drivecoach.files import sha256, write_json, write_text
+from drivecoach.registry import BACKENDS, Domain, load, load_domain
+
+RECIPE = "recipe.json"
+Say = Callable[[str], None]
+
+PARITY_STATES = 100
+UNIFORM_STATES = 5000
+
+
+class Run:
+    """A run folder and the recipe it belongs to."""
+
+    def __init__(self, folder: Path, recipe: Recipe, say: Say = print) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.domain: Domain = load_domain(recipe.domain)
+        system = self.domain.SYSTEM if recipe.chat.system is None else recipe.chat.system
+        self.chat = Chat(system, recipe.chat.thinking)
+        self.say = say
+
+    @classmethod
+    def open(cls, folder: Path, say: Say = print) -> Run:
+        """The run in ``folder``. Raises ModelError when there is none."""
+        try:
+            recipe = Recipe.model_validate_json((folder / RECIPE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ModelError(
+                f"{folder} is no run folder (no readable {RECIPE})",
+                hint="train first: drivecoach train RECIPE; runs lie in runs/<recipe name>",
+            ) from None
+        return cls(folder, recipe, say)
+
+    @property
+    def quantized(self) -> Path:
+        """The file that is served: the last quantization of the recipe."""
+        return self.folder / "export" / gguf_name(self.recipe, self.recipe.export.quantizations[-1])
+
+    def save_recipe(self) -> None:
+        """Keep the resolved recipe in the run folder, so that later stages need no more than the folder."""
+        write_json(self.folder / RECIPE, self.recipe.model_dump(mode="json"))
+
+    def prepare(self) -> dict[str, Any]:
+        """Check and split the data. Raises DataError when a row is refused, with a rejects file to read."""
+        source = Path(self.recipe.data.path)
+        folder = self.folder / "data"
+        if not source.is_file():
+            raise DataError(
+                f"no data file at {source}", hint="set data.path in the recipe, or: drivecoach data generate"
+            )
+        inputs = {
+            "data": sha256(source),
+            "domain": self.recipe.domain,
+            "split": [self.recipe.data.validation, self.recipe.data.test],
+        }
+        if (results := stage.finished(folder, inputs)) is not None:
+            self.say("data: unchanged, skipped")
+            return results
+        stage.begin(folder)
+        report = check(source, self.domain)
+        if report.refusals:
+            rejects = folder / "rejects.jsonl"
+            report.write_rejects(rejects)
+            raise DataError(
+                f"{len(report.refusals)} of {report.rows} rows of {source} are refused",
+                faults=[Fault(f"row {r.row}", r.kind, r.reason) for r in report.refusals[:10]],
+                hint=f"all of them are in {rejects}; mend them, or keep the good rows: "
+                f"drivecoach data check {source} --accepted GOOD.jsonl",
+            )
+        parts: dict[str, list[Pair]] = {name: [] for name in SPLITS}
+        for pair in report.pairs:
+            share = self.recipe.data
+            parts[split_name(pair.input, share.validation, share.test)].append(pair)
+        if not parts["train"]:
+            raise DataError(f"{source} leaves no rows to train on", hint="add rows, or lower the held-out shares")
+        for name, pairs in parts.items():
+            lines = [json.dumps(vars(pair), ensure_ascii=False) for pair in pairs]
+            write_text(folder / f"{name}.jsonl", "".join(line + "\n" for line in lines))
+        results = {"rows": report.rows, "warnings": len(report.warnings)}
+        results |= {name: len(pairs) for name, pairs in parts.items()}
+        stage.finish(folder, inputs, results, [f"{name}.jsonl" for name in SPLITS])
+        self.say(f"data: {report.rows} pairs checked and split")
+        return results
+
+    def pairs(self, name: str) -> list[Pair]:
+        """The pairs of one split, as `prepare` wrote them."""
+        lines = (self.folder / "data" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        return [Pair(**json.loads(line)) for line in lines]
+
+    def train(self) -> dict[str, Any]:
+        """Fit the model; goes on from the last checkpoint of the same recipe and data."""
+        folder = self.folder / "train"
+        inputs = {
+            "data": self._manifest_of("data"),
+            **self.recipe.model_dump(mode="json", include={"chat", "base", "train", "domain"}),
+            "system": self.chat.system,
+        }
+        if (done := stage.finished(folder, inputs)) is not None:
+            self.say("train: unchanged, skipped")
+            return done
+        stage.begin(folder)
+        self._drop_stale_checkpoints(folder, stage.fingerprint(inputs))
+        fit = load(BACKENDS, self.recipe.train.backend)
+        results: dict[str, Any] = fit(self.recipe, self.chat, self.pairs("train"), self.pairs("validation"), folder)
+        stage.finish(folder, inputs, results, [results["fitted"]])
+        self.say(f"train: {results['steps']} steps, loss {results['loss']:.4f}")
+        return results
+
+    def export(self) -> dict[str, Any]:
+        """Merge, write the GGUF files and the Modelfile, prove that all of them answer alike."""
+        from drivecoach.export import run as export_stage
+
+        trained = stage.read_manifest(self.folder / "train")
+        if trained is None:
+            raise ModelError(
+                f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE"
+            )
+        folder = self.folder / "export"
+        inputs = {"train": self._manifest_of("train"), **self.recipe.model_dump(mode="json", include={"export"})}
+        if (results := stage.finished(folder, inputs)) is not None:
+            self.say("export: unchanged, skipped")
+            return results
+        stage.begin(folder)
+        held_out = [pair.input for pair in self.pairs("test") or self.pairs("train")][:PARITY_STATES]
+        prompts = [self.chat.prompt(text) for text in held_out]
+        results = export_stage.export(
+            self.recipe, self.chat, self.folder / "train" / trained["results"]["fitted"], prompts, folder, self.say
+        )
+        stage.finish(folder, inputs, results, [*results["files"], "Modelfile"])
+        return results
+
+    def evaluate(self, advance: Callable[[int], Callable[[], None]]) -> dict[str, Any]:
+        """Score the served file on the test split, and on inputs drawn evenly from all the domain has.
+
+        ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it.
+        """
+        from drivecoach.evaluate.scores import score
+        from drivecoach.runtime import open_runtime
+
+        folder = self.folder / "evaluate"
+        inputs = {"export": self._manifest_of("export"), "data": self._manifest_of("data")}
+        if (results := stage.finished(folder, inputs)) is not None:
+            self.say("evaluate: unchanged, skipped")
+            return results
+        stage.begin(folder)
+        seen = {pair.input for name in SPLITS for pair in self.pairs(name)}
+        from drivecoach.chat.template import split
+
+        tests = {
+            "test": [(p.input, self.domain.read_answer(split(p.output).text)) for p in self.pairs("test")],
+            "uniform": self.domain.uniform(UNIFORM_STATES, seen),
+        }
+        results = {}
+        with open_runtime(str(self.quantized)) as runtime:
+            for name, pairs in tests.items():
+                if pairs:
+                    results[name] = score(runtime, self.domain, pairs, advance(len(pairs))).to_json()
+        stage.finish(folder, inputs, results, [])
+        return results
+
+    def _manifest_of(self, name: str) -> str:
+        manifest = stage.read_manifest(self.folder / name)
+        if manifest is None:
+            raise ModelError(f"{self.folder / name} is not complete", hint="run: drivecoach tune RECIPE")
+        return stage.fingerprint([manifest["inputs"], manifest["results"]])
+
+    def _drop_stale_checkpoints(self, folder: Path, fingerprint: str) -> None:
+        """Checkpoints of other inputs must not be resumed; ours are known by the fingerprint beside them."""
+        import shutil
+
+        mark = folder / "inputs.sha256"
+        if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
+            write_text(mark, fingerprint)
+
+
+def gguf_name(recipe: Recipe, quantization: str) -> str:
+    """The file name of one quantization, as Ollama's users know it: ``goDrive-q4_K_M.gguf``."""
+    return f"{recipe.export.name}-{quantization}.gguf"

@@ -1,0 +1,67 @@
+"""The protocol that every runtime keeps, and how a model's address chooses one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from drivecoach.errors import ModelError
+from drivecoach.registry import RUNTIMES, load
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One raw answer."""
+
+    text: str
+    """What the model said, reasoning included, without its end token."""
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    """Wall time of this request, queueing included."""
+    finished: bool
+    """False when the answer was cut by the token limit."""
+
+
+class Runtime(Protocol):
+    """A place where a model answers; greedy unless the model's own settings say otherwise."""
+
+    name: str
+    slots: int
+    """How many requests it works on at once; more only wait."""
+
+    def generate(self, user: str) -> Completion:
+        """Answer one user's text; safe to call from several threads.
+
+        Raises InputError for a text that holds control tokens, RuntimeFailure when the server does not answer.
+        """
+
+    def close(self) -> None:
+        """Stop the server or drop the connection."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_runtime(model: str, *, host: str | None = None) -> Runtime:
+    """Open ``ollama:NAME`` on an Ollama server, or the path of a GGUF file in the embedded llama.cpp.
+
+    Raises ModelError when the file is not there or no GGUF, RuntimeFailure when the server is not.
+    """
+    kind, separator, name = model.partition(":")
+    if separator and kind in RUNTIMES:
+        runtime: Runtime = load(RUNTIMES, kind)(name, host)
+        return runtime
+    path = Path(model)
+    if not path.is_file():
+        raise ModelError(
+            f"no model at {model}",
+            hint="give a GGUF file or ollama:NAME; `make demo` makes runs/nano/export/goDrive-q4_K_M.gguf",
+        )
+    embedded: Runtime = load(RUNTIMES, "llamacpp")(path)
+    return embedded

@@ -1,0 +1,106 @@
+"""llama.cpp inside this process (xllamacpp): answers from a GGUF file, with no server to install."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from drivecoach.chat import END, Chat
+from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.export.gguf_reader import read_metadata
+from drivecoach.runtime.base import Completion
+
+SLOTS = 16
+"""Requests decoded together: more do not raise the throughput of a small model on a few cores."""
+
+
+class LlamaCpp:
+    """A GGUF that drivecoach exported; the chat and the generation settings are read from the file itself."""
+
+    slots = SLOTS
+
+    def __init__(self, path: Path) -> None:
+        metadata = read_metadata(path)
+        try:
+            self.chat = Chat(metadata["drivecoach.system"], metadata["drivecoach.thinking"])
+            context = int(metadata["drivecoach.num_ctx"])
+            self._settings = {
+                "n_predict": int(metadata["drivecoach.num_predict"]),
+                "temperature": float(metadata["drivecoach.temperature"]),
+                "stop": [END],
+                "cache_prompt": True,
+            }
+        except KeyError as error:
+            raise ModelError(
+                f"{path} does not say how it is spoken to (no {error})",
+                hint="use a GGUF made by `drivecoach export`",
+            ) from None
+        self.name = str(path)
+        self._server = _start(path, context * SLOTS)
+
+    def generate(self, user: str) -> Completion:
+        """Answer one user's text."""
+        return self.complete(self.chat.prompt(user))
+
+    def complete(self, prompt: str) -> Completion:
+        """Continue a rendered prompt."""
+        answers: list[dict[str, Any]] = []
+        errors: list[str] = []
+        start = time.perf_counter()
+        self._server.handle_completions(
+            json.dumps({"prompt": prompt, **self._settings}),
+            lambda text: errors.append(str(text)),
+            lambda text: answers.append(json.loads(text) if isinstance(text, str | bytes) else text),
+        )
+        if errors or not answers:
+            raise RuntimeFailure(
+                f"llama.cpp could not answer: {errors[0] if errors else 'no answer came'}",
+                hint="if the prompt is too long, raise export.num_ctx and export again",
+            )
+        answer = answers[-1]
+        return Completion(
+            text=answer["content"],
+            prompt_tokens=answer["tokens_evaluated"],
+            completion_tokens=answer["tokens_predicted"],
+            seconds=time.perf_counter() - start,
+            finished=answer["stop_type"] != "limit",
+        )
+
+    def close(self) -> None:
+        """Stop the engine and free its memory."""
+        self._server = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _start(path: Path, context: int) -> Any:
+    """The engine, quiet and on a loopback port that nobody can use: its key is random and is thrown away."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.n_ctx = context
+    parameters.n_parallel = SLOTS
+    parameters.cpuparams.n_threads = os.cpu_count() or 1
+    parameters.cpuparams_batch.n_threads = os.cpu_count() or 1
+    parameters.api_keys = [secrets.token_urlsafe(32)]
+    parameters.cors_origins = ""
+    parameters.verbosity = -1
+    parameters.cache_ram_mib = 0
+    parameters.fit_params = False
+    parameters.ui = False
+    parameters.endpoint_slots = False
+    try:
+        return xllamacpp.Server(parameters)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"llama.cpp cannot load {path}: {error}", hint="export it again: drivecoach export RUN"
+        ) from error

@@ -1,0 +1,83 @@
+"""Base models: where the weights come from, and what must hold before they are tuned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drivecoach.chat import END
+from drivecoach.config import BaseConfig
+from drivecoach.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def locate(base: BaseConfig) -> str:
+    """The folder or hub id that `transformers` loads ``base`` from; ModelScope bases are downloaded here.
+
+    Raises ModelError when a local folder is missing or is no model.
+    """
+    name = base.name or ""
+    if base.source == "local":
+        folder = Path(name).expanduser()
+        if not (folder / "config.json").is_file():
+            raise ModelError(
+                f"no model in {folder}: it has no config.json",
+                hint="base.name must be a Hugging Face model folder, or set base.source to hub or modelscope",
+            )
+        return str(folder)
+    if base.source == "modelscope":
+        try:
+            from modelscope import snapshot_download
+        except ImportError:
+            raise ModelError(
+                "base.source: modelscope needs the modelscope package", hint="pip install modelscope"
+            ) from None
+        return str(_fetched(name, lambda: snapshot_download(name, revision=base.revision)))
+    return name
+
+
+def load_tokenizer(base: BaseConfig) -> PreTrainedTokenizerBase:
+    """The base's tokenizer, checked: it knows the chat's end token, and padding is not the end token."""
+    from transformers import AutoTokenizer
+
+    source = locate(base)
+    tokenizer = _fetched(source, lambda: AutoTokenizer.from_pretrained(source, revision=base.revision))
+    if len(tokenizer.encode(END, add_special_tokens=False)) != 1:
+        raise ModelError(
+            f"the tokenizer of {source} does not know {END}, so this base cannot speak ChatML",
+            hint="choose a Qwen base, or another one trained with ChatML",
+        )
+    if tokenizer.pad_token_id is None or tokenizer.pad_token == END:
+        raise ModelError(
+            f"the tokenizer of {source} pads with its end token; the model would never learn to stop",
+            hint=f"set pad_token to an unused token in {source}/tokenizer_config.json",
+        )
+    tokenizer.eos_token = END
+    return tokenizer
+
+
+def load_model(base: BaseConfig, dtype: Any) -> PreTrainedModel:
+    """The base's weights in ``dtype`` (a torch dtype), safetensors only, no remote code."""
+    from transformers import AutoModelForCausalLM
+
+    source = locate(base)
+    return _fetched(
+        source,
+        lambda: AutoModelForCausalLM.from_pretrained(
+            source, revision=base.revision, dtype=dtype, use_safetensors=True
+        ),
+    )
+
+
+def _fetched(name: str, load: Any) -> Any:
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load {name}: {reason}",
+            hint="check base.name and the network, set base.source: modelscope, or give a local folder "
+            "(base.source: local)",
+        ) from error

@@ -54,9 +54,7 @@ def _gemma3_faults(config: Config) -> list[Fault]:
     layers, faults = config["num_hidden_layers"], []
     pattern = ["full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(layers)]
     if config.get("layer_types", pattern) != pattern or config.get("sliding_window_pattern", 6) != 6:
-        faults.append(
-            Fault("layer_types", "another pattern", "full attention in every 6th layer, else sliding")
-        )
+        faults.append(Fault("layer_types", "another pattern", "full attention in every 6th layer, else sliding"))
     if not config.get("sliding_window"):
         faults.append(Fault("sliding_window", "none", "a number of tokens"))
     scale, expected = config.get("query_pre_attn_scalar", 256), head_dim(config)
@@ -93,6 +91,15 @@ _NEEDED = (
     "max_position_embeddings",
     "rms_norm_eps",
 )
+# What llama.cpp assumes and reads from no file, for the architectures of the table.
+_ROPE_FIXED = {
+    "beta_fast": 32,
+    "beta_slow": 1,
+    "truncate": True,
+    "mscale": None,
+    "mscale_all_dim": None,
+    "partial_rotary_factor": 1,
+}
 _ROPE_TYPES = ("default", "linear", "yarn", "llama3")
 
 
@@ -123,10 +130,12 @@ def _common_faults(architecture: Architecture, config: Config) -> list[Fault]:
     if activation != architecture.activation:
         faults.append(Fault("hidden_act", activation, architecture.activation))
     if config.get("quantization_config"):
-        faults.append(
-            Fault("quantization_config", "quantized weights", "16- or 32-bit weights (merge into the base)")
-        )
-    kind = rope_parameters(config).get("rope_type", "default")
+        faults.append(Fault("quantization_config", "quantized weights", "16- or 32-bit weights (merge into the base)"))
+    rope = rope_parameters(config)
+    for key, fixed in _ROPE_FIXED.items():
+        if rope.get(key) not in (None, fixed):
+            faults.append(Fault(key, str(rope[key]), str(fixed)))
+    kind = rope["rope_type"]
     if kind not in _ROPE_TYPES or (kind == "llama3" and not architecture.llama3_rope):
         known = [name for name in _ROPE_TYPES if name != "llama3" or architecture.llama3_rope]
         faults.append(Fault("rope_type", str(kind), ", ".join(known)))

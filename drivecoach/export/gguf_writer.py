@@ -60,8 +60,7 @@ class _Source:
                 part = part.astype("<f2" if self.half else "<f4")
             if not np.isfinite(part).all():
                 raise ModelError(
-                    f"tensor {self.name} holds numbers that are not finite"
-                    + (" in 16 bits" if self.half else ""),
+                    f"tensor {self.name} holds numbers that are not finite" + (" in 16 bits" if self.half else ""),
                     hint="the training diverged: train again with a lower learning rate",
                 )
             yield part
@@ -138,9 +137,7 @@ def _read_config(model_dir: Path) -> dict[str, Any]:
     return config
 
 
-def _tensors(
-    model_dir: Path, config: dict[str, Any], architecture: Architecture, names: Any
-) -> list[_Source]:
+def _tensors(model_dir: Path, config: dict[str, Any], architecture: Architecture, names: Any) -> list[_Source]:
     """The tensors of the GGUF in the order of the model's files; ModelError lists all missing or unknown."""
     tied = bool(config.get("tie_word_embeddings", architecture.name == "gemma3"))
     heads = config["num_attention_heads"]
@@ -168,14 +165,9 @@ def _tensors(
             )
         )
     needed = {"token_embd.weight", "output_norm.weight"} | (set() if tied else {"output.weight"})
-    needed |= {
-        f"blk.{layer}.{part}" for layer in range(config["num_hidden_layers"]) for part in architecture.block
-    }
+    needed |= {f"blk.{layer}.{part}" for layer in range(config["num_hidden_layers"]) for part in architecture.block}
     present = {tensor.name for tensor in found}
-    faults += [
-        Fault(name, "missing", f"part of every {architecture.name} model")
-        for name in sorted(needed - present)
-    ]
+    faults += [Fault(name, "missing", f"part of every {architecture.name} model") for name in sorted(needed - present)]
     faults += [Fault(name, "not read by llama.cpp", "no such tensor") for name in sorted(present - needed)]
     if faults:
         raise ModelError(
@@ -262,13 +254,10 @@ def _add_model_fields(writer: Any, config: dict[str, Any], rows: int, architectu
         writer.add_rope_scaling_orig_ctx_len(
             rope.get("original_max_position_embeddings", config["max_position_embeddings"])
         )
-        for key, add in (
-            ("attention_factor", writer.add_rope_scaling_yarn_attn_factor),
-            ("beta_fast", writer.add_rope_scaling_yarn_beta_fast),
-            ("beta_slow", writer.add_rope_scaling_yarn_beta_slow),
-        ):
-            if rope.get(key) is not None:
-                add(rope[key])
+        if rope.get("attention_factor") is not None:
+            # llama.cpp multiplies this with YaRN's usual factor, transformers puts it in its place.
+            usual = 0.1 * math.log(rope["factor"]) + 1
+            writer.add_rope_scaling_attn_factors(rope["attention_factor"] / usual)
     writer.add_file_type(LlamaFileType.MOSTLY_F16)
     writer.add_quantization_version(GGML_QUANT_VERSION)
 

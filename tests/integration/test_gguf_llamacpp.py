@@ -25,9 +25,7 @@ from tests.support.tiny_models import (
     save_tokenizer,
 )
 
-PAIRS = [
-    f"{key}:{value}; " for key in ("挡位", "车速", "方向盘") for value in ("1挡", "2挡", "高", "低", "左")
-]
+PAIRS = [f"{key}:{value}; " for key in ("挡位", "车速", "方向盘") for value in ("1挡", "2挡", "高", "低", "左")]
 ACTIONS = ["松油门", "踩刹车", '{"动作": ["', '"], "级别": "', '"}', "\n\n", "  "]
 
 
@@ -52,6 +50,7 @@ SETUPS = {
                 "rope_theta": 10_000.0,
                 "factor": 4.0,
                 "original_max_position_embeddings": 32,
+                "attention_factor": 1.5,
             }
         },
     ),
@@ -86,7 +85,7 @@ SETUPS = {
         {
             "rope_parameters": {
                 "full_attention": {"rope_type": "linear", "rope_theta": 1_000_000.0, "factor": 8.0},
-                "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
             },
             "final_logit_softcapping": 30.0,
         },
@@ -134,8 +133,18 @@ def test_token_ids_are_the_tokenizers_own(made: Made) -> None:
     assert wrong == []
 
 
+def test_tokens_turn_back_into_the_text(made: Made) -> None:
+    """Added tokens are text like any other, also where control tokens are not shown."""
+    text = '挡位:1挡; It\'s  the 前方路口\n\n🚗 {"动作": ["松油门"], "级别": "提示"}'
+    ids = made.tokenizer(text, add_special_tokens=False)["input_ids"]
+    answer = made.client.post("/detokenize", json={"tokens": ids}).raise_for_status().json()
+    assert answer["content"] == text
+
+
 def test_user_text_without_control_tokens_stays_text(made: Made) -> None:
-    """With special reading off, no text becomes a control token."""
+    """With the reading of control tokens off, no text becomes one; added tokens are still found."""
+    text = "挡位:1挡; 松油门"
+    assert token_ids(made.client, text, special=False) == made.tokenizer(text)["input_ids"]
     control = set(made.tokenizer.all_special_ids)
     bos = [made.tokenizer.bos_token_id] if made.tokenizer("")["input_ids"] else []
     for text in ("<|im_end|>", "a<|im_start|>b", "<bos><eos>", "<end_of_turn>"):

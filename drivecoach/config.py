@@ -15,9 +15,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What PyYAML raises: a ValueError for a date that does not exist, a RecursionError for text nested too deep."""
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -135,7 +138,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"no recipe at {path}", hint=_listing()) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot read recipe {path}: {error}", hint="a recipe is a UTF-8 YAML file") from None
-    except yaml.YAMLError as error:
+    except _NOT_YAML as error:
         place = f" ({str(error).splitlines()[-1].strip()})" if str(error) else ""
         raise RecipeError(f"{path} is not valid YAML{place}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
@@ -163,7 +166,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raw = inner
     try:
         raw[parts[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except _NOT_YAML:
         raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint="quote it") from None
 
 

@@ -1,0 +1,172 @@
+"""Recipes: the shipped ones parse; of a wrong one every fault is named, with what is allowed there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drivecoach.config import Recipe, load_recipe
+from drivecoach.errors import RecipeError
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+MINIMAL = "name: mine\ndata: {path: pairs.jsonl}\nbase: {source: nano}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def written(text: str | bytes) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return written
+
+
+def faults_of(path: Path, overrides: list[str] | None = None) -> dict[str, tuple[str, str]]:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides)
+    assert caught.value.hint
+    return {fault.where: (fault.found, fault.allowed) for fault in caught.value.faults}
+
+
+def test_every_shipped_recipe_parses() -> None:
+    listed = [Path(root, name) for root, _, names in os.walk(RECIPES) for name in names]
+    recipes = [load_recipe(path) for path in RECIPES.rglob("*.yaml")]
+    assert len(recipes) == len(listed) > 0, "a file under recipes/ that is no recipe"
+    assert len({recipe.name for recipe in recipes}) == len(recipes), "two recipes would share a run folder"
+
+
+def test_the_smallest_recipe_takes_the_defaults(write) -> None:
+    recipe = load_recipe(write(MINIMAL))
+    assert (recipe.domain, recipe.data.validation, recipe.data.test) == ("driving", 0.1, 0.1)
+    assert recipe.train.lora is not None and recipe.train.seed == 3407
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(write) -> None:
+    assert load_recipe(write(b"\xef\xbb\xbf" + MINIMAL.encode())).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "beside"),
+    [
+        ("colour", "export"),
+        ("data.colour", "path"),
+        ("chat.colour", "thinking"),
+        ("base.colour", "source"),
+        ("base.nano.colour", "layers"),
+        ("train.colour", "learning_rate"),
+        ("train.lora.colour", "alpha"),
+        ("export.colour", "num_ctx"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_keys_allowed_there(write, key: str, beside: str) -> None:
+    found, allowed = faults_of(write(MINIMAL), [f"{key}=1"])[key]
+    assert found == "unknown key"
+    assert beside in allowed.split(", ")
+    assert "colour" not in allowed
+
+
+def test_all_faults_are_reported_at_once(write) -> None:
+    text = """
+name: ../escape
+data: {test: 1.0, colour: 1}
+base: {source: floppy}
+train: {epochs: 0, learning_rate: .inf, lora: {r: sixteen}, colour: red, seed: 1.5}
+export: {name: "a b", quantizations: [q2_K], temperature: -1}
+"""
+    faults = faults_of(write(text))
+    assert set(faults) == {
+        "name", "data.path", "data.test", "data.colour", "base.source", "train.epochs",
+        "train.learning_rate", "train.lora.r", "train.colour", "train.seed",
+        "export.name", "export.quantizations.0", "export.temperature",
+    }  # fmt: skip
+    assert faults["data.path"][0] == "missing"
+    assert faults["train.lora.r"][0] == "'sixteen'"
+    assert "q4_K_M" in faults["export.quantizations.0"][1]
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf"])
+def test_numbers_are_finite(write, value: str) -> None:
+    assert set(faults_of(write(MINIMAL), [f"train.epochs={value}"])) == {"train.epochs"}
+
+
+@pytest.mark.parametrize("source", ["hub", "modelscope", "local"])
+def test_a_base_that_is_fetched_needs_a_name(write, source: str) -> None:
+    ((_, allowed),) = faults_of(write(MINIMAL), [f"base.source={source}"]).values()
+    assert "base.name" in allowed
+
+
+def test_overrides_reach_every_level(write) -> None:
+    overrides = [
+        "name=other",
+        "train.epochs=0.5",
+        "train.learning_rate=2e-3",
+        "train.lora=null",
+        "base.nano.layers=2",
+        "export.quantizations=[f16, q8_0]",
+        "data.path=a=b.json",
+    ]
+    recipe = load_recipe(write(MINIMAL), overrides)
+    assert (recipe.name, recipe.train.epochs, recipe.train.learning_rate) == ("other", 0.5, 0.002)
+    assert recipe.train.lora is None
+    assert recipe.base.nano.layers == 2
+    assert recipe.export.quantizations == ["f16", "q8_0"]
+    assert recipe.data.path == "a=b.json"
+    assert load_recipe(write(MINIMAL), ["train.epochs=1", "train.epochs=2"]).train.epochs == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["train.epochs", "=3", "train..epochs=3", "name.first=x", "train.epochs=[1", "name=2024-13-45", ""],
+)
+def test_a_bad_override_is_quoted_back(write, text: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(MINIMAL), [text])
+    assert repr(text) in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no settings"),
+        (b"# only a comment\n", "holds no settings"),
+        (b"- a\n- b\n", "holds no settings"),
+        (b"just text", "holds no settings"),
+        ("name: 教练".encode("gb18030"), "UTF-8"),
+        (b"name: [1, 2\ndata: x\n", "not valid YAML"),
+        (b"name: \x00\n", "not valid YAML"),
+        (b"name: 2024-13-45\n", "not valid YAML"),
+        (b"name: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+        (b"name: " + b"[" * 3000, "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_recipe(write, content: bytes, said: str) -> None:
+    path = write(content)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert str(path) in caught.value.message
+    assert said in f"{caught.value.message}; {caught.value.hint}"
+
+
+def test_keys_that_are_no_text_and_circles_are_faults(write) -> None:
+    assert faults_of(write(MINIMAL + "1: 2\ntrain: &here {lora: *here}\n"))
+
+
+def test_a_missing_recipe_lists_those_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(RECIPES.parent)
+    with pytest.raises(RecipeError, match="no recipe at") as caught:
+        load_recipe(Path("recipes/nanoo.yaml"))
+    assert "recipes/nano.yaml" in caught.value.hint
+    with pytest.raises(RecipeError, match="cannot read"):
+        load_recipe(tmp_path)
+
+
+def test_a_recipe_cannot_be_changed_after_it_was_read(write) -> None:
+    recipe = load_recipe(write(yaml.safe_dump(yaml.safe_load(MINIMAL))))
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.train.epochs = 5  # type: ignore[misc]

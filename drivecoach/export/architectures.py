@@ -100,7 +100,13 @@ _ROPE_FIXED = {
     "mscale_all_dim": None,
     "partial_rotary_factor": 1,
 }
-_ROPE_TYPES = ("default", "linear", "yarn", "llama3")
+# Kind of rotary scaling -> the numbers it needs.
+_ROPE_TYPES = {
+    "default": (),
+    "linear": ("factor",),
+    "yarn": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+}
 
 
 def architecture_of(config: Config) -> Architecture:
@@ -112,7 +118,11 @@ def architecture_of(config: Config) -> Architecture:
             hint="these can: " + ", ".join(sorted(ARCHITECTURES)),
         )
     architecture = ARCHITECTURES[named]
-    faults = [Fault(f"config.json {key}", "missing", "a number") for key in _NEEDED if key not in config]
+    faults = [
+        Fault(f"config.json {key}", str(config.get(key, "missing")), "a number")
+        for key in _NEEDED
+        if not isinstance(config.get(key), int | float)
+    ]
     if not faults:
         faults = _common_faults(architecture, config) + architecture.check(config)
     if faults:
@@ -139,6 +149,9 @@ def _common_faults(architecture: Architecture, config: Config) -> list[Fault]:
     if kind not in _ROPE_TYPES or (kind == "llama3" and not architecture.llama3_rope):
         known = [name for name in _ROPE_TYPES if name != "llama3" or architecture.llama3_rope]
         faults.append(Fault("rope_type", str(kind), ", ".join(known)))
+    for key in _ROPE_TYPES.get(kind, ()):
+        if not isinstance(rope.get(key), int | float):
+            faults.append(Fault(f"{kind} {key}", str(rope.get(key, "missing")), "a number"))
     return faults
 
 

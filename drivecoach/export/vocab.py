@@ -61,16 +61,18 @@ def read_vocabulary(model_dir: Path, rows: int) -> Vocabulary:
     unused. Raises ModelError for a missing or damaged file and for a tokenizer that llama.cpp reads
     differently.
     """
+    from tokenizers import Tokenizer
+
     path = model_dir / "tokenizer.json"
     try:
-        spec = json.loads(path.read_text(encoding="utf-8"))
-        pieces, added = spec["model"]["vocab"], spec.get("added_tokens") or []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises nothing more special
         raise ModelError(
             f"cannot read {path}: {error}",
             hint="save the tokenizer beside the model with tokenizer.save_pretrained (it must be a fast one)",
         ) from error
-    model = spec["model"]
+    spec = json.loads(tokenizer.to_str())
+    model, added = spec["model"], spec["added_tokens"]
     if model.get("type") != "BPE" or model.get("dropout"):
         raise _unknown(path, f"the tokenizer model {model.get('type')}")
     sentencepiece = bool(model.get("byte_fallback"))
@@ -81,6 +83,7 @@ def read_vocabulary(model_dir: Path, rows: int) -> Vocabulary:
         flags = {}
         pre = _pre_tokenizer(path, spec)
     _check_added(path, added)
+    pieces = model["vocab"]
     texts = dict(pieces) | {token["content"]: token["id"] for token in added}
     highest = max(texts.values(), default=-1)
     if highest >= rows:
@@ -94,14 +97,13 @@ def read_vocabulary(model_dir: Path, rows: int) -> Vocabulary:
         if sentencepiece and re.fullmatch(r"<0x[0-9A-F]{2}>", piece):
             kinds[row] = BYTE
     for token in added:
-        tokens[token["id"]] = token["content"] if token["special"] else token["content"].replace("▁", " ")
+        plain = sentencepiece and not token["special"]  # llama.cpp looks for these before it turns spaces to ▁
+        tokens[token["id"]] = token["content"].replace("▁", " ") if plain else token["content"]
         kinds[token["id"]] = CONTROL if token["special"] else USER_DEFINED
     if sentencepiece and model.get("unk_token") in texts:
         kinds[texts[model["unk_token"]]] = UNKNOWN
-    merges = [
-        tuple(merge.split(" ", 1)) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]
-    ]
-    ids, adds = _special_ids(model_dir, texts, rows)
+    merges = [(left, right) for left, right in model["merges"]]
+    ids, adds = _special_ids(model_dir, texts, rows, tokenizer.encode("").ids)
     return Vocabulary(
         model="llama" if sentencepiece else "gpt2",
         pre=pre,
@@ -146,14 +148,10 @@ def _space_prefix(path: Path, spec: dict[str, Any]) -> bool:
         return normalizer[0] == "Prepend"
     if not normalizer and metaspace and pre[0].get("prepend_scheme") == "never":
         return False
-    raise _unknown(
-        path, f"the normalizer {normalizer} with the pre-tokenizer {_types(spec.get('pre_tokenizer'))}"
-    )
+    raise _unknown(path, f"the normalizer {normalizer} with the pre-tokenizer {_types(spec.get('pre_tokenizer'))}")
 
 
-def _scores(
-    path: Path, pieces: dict[str, int], merges: list[tuple[str, ...]], kinds: list[int]
-) -> list[float]:
+def _scores(path: Path, pieces: dict[str, int], merges: list[tuple[str, str]], kinds: list[int]) -> list[float]:
     """SentencePiece scores that make llama.cpp merge in the order of ``merges``.
 
     llama.cpp joins two neighbours whenever their join is a piece, best score first. That is the same as
@@ -200,10 +198,10 @@ def _check_added(path: Path, added: list[dict[str, Any]]) -> None:
         )
 
 
-def _special_ids(model_dir: Path, texts: dict[str, int], rows: int) -> tuple[dict[str, int], dict[str, bool]]:
-    """Ids of bos, eos, ... (by the tokenizer, else by the model), and what is added to each text."""
-    from tokenizers import Tokenizer
-
+def _special_ids(
+    model_dir: Path, texts: dict[str, int], rows: int, around: list[int]
+) -> tuple[dict[str, int], dict[str, bool]]:
+    """Ids of bos, eos, ... (by the tokenizer, else by the model), and which stand ``around`` each text."""
     ids: dict[str, int] = {}
     for role in _ROLES:
         named = _read_json(model_dir / "tokenizer_config.json").get(f"{role}_token")
@@ -212,7 +210,6 @@ def _special_ids(model_dir: Path, texts: dict[str, int], rows: int) -> tuple[dic
         row = row[0] if isinstance(row, list) and row else row
         if isinstance(row, int) and 0 <= row < rows:
             ids[role] = row
-    around = Tokenizer.from_file(str(model_dir / "tokenizer.json")).encode("").ids
     adds = {
         "add_bos_token": bool(around) and around[0] == ids.get("bos"),
         "add_eos_token": bool(around) and around[-1] == ids.get("eos"),
@@ -227,9 +224,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"cannot read {path}: {error}", hint="save or download the tokenizer again"
-        ) from error
+        raise ModelError(f"cannot read {path}: {error}", hint="save or download the tokenizer again") from error
 
 
 def _steps(step: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def written_aside(target: Path) -> Iterator[Path]:
             hint="free disk space or choose a folder you may write to, then run the same command again",
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where the path itself is impossible, there is nothing to delete
+            part.unlink()
 
 
 def write_text(target: Path, text: str) -> None:

@@ -8,10 +8,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from drivecoach.files import write_json
 
 MANIFEST = "manifest.json"
 _TOOLS = ("drivecoach", "torch", "transformers", "trl", "peft", "tokenizers", "gguf", "xllamacpp")
+
+
+class _Manifest(BaseModel, strict=True):
+    """What a complete stage says of itself."""
+
+    inputs: dict[str, Any]
+    results: dict[str, Any]
+    files: list[str]
+    """What the next stage may rely on, relative to the folder."""
+    versions: dict[str, str]
 
 
 def fingerprint(inputs: Any) -> str:
@@ -23,10 +35,9 @@ def fingerprint(inputs: Any) -> str:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a complete stage, or None when the stage never finished (or its manifest is damaged)."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return _Manifest.model_validate_json((folder / MANIFEST).read_bytes()).model_dump()
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and "inputs" in manifest else None
 
 
 def finished(folder: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
@@ -47,11 +58,9 @@ def begin(folder: Path) -> None:
 
 
 def finish(folder: Path, inputs: dict[str, Any], results: dict[str, Any], files: list[str]) -> None:
-    """Close a stage: ``files`` (relative to the folder) are what the next stage may rely on."""
-    write_json(
-        folder / MANIFEST,
-        {"inputs": inputs, "results": results, "files": sorted(files), "versions": _versions()},
-    )
+    """Close a stage: write its manifest, after everything else."""
+    manifest = _Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions())
+    write_json(folder / MANIFEST, manifest.model_dump())
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,146 @@
+"""Files are written whole or not at all; a stage's manifest says "complete" only when it is."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivecoach import stage
+from drivecoach.errors import StorageError
+from drivecoach.files import sha256, write_json, write_text, written_aside
+
+TEXTS = st.text(st.characters(codec="utf-8"))
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_written_file_is_there_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "out.json"
+    write_json(target, {"动作": ["松油门"]})
+    assert target.read_text(encoding="utf-8") == '{\n  "动作": [\n    "松油门"\n  ]\n}\n'
+    assert names_in(target.parent) == ["out.json"]
+    assert sha256(target) == hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), ValueError("x"), OSError(errno.ENOSPC, "No space left")])
+def test_a_failure_leaves_the_old_file_and_nothing_aside(tmp_path: Path, failure: BaseException) -> None:
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    expected = StorageError if isinstance(failure, OSError) else type(failure)
+    with pytest.raises(expected) as caught, written_aside(target) as part:
+        part.write_text("half of the new")
+        assert target.read_text() == "old"
+        raise failure
+    assert target.read_text() == "old"
+    assert names_in(tmp_path) == ["out.txt"]
+    if isinstance(caught.value, StorageError):
+        assert str(target) in caught.value.message and "No space left" in caught.value.message
+        assert "free disk space" in caught.value.hint
+
+
+def test_a_real_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """The operating system refuses to let the file grow, as a full disk does."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from drivecoach.errors import StorageError
+from drivecoach.files import write_text
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_text(Path(sys.argv[1]), "x" * 100_000)
+except StorageError as error:
+    print(error.message)
+"""
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    command = [sys.executable, "-c", code, str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert f"could not write {target}" in done.stdout, done.stderr
+    assert names_in(tmp_path) == ["out.txt"]
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["file/below.txt", "folder", "n" * 300])
+def test_an_impossible_place_is_a_storage_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("a file, not a folder")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match="could not write"):
+        write_text(tmp_path / name, "text")
+    assert names_in(tmp_path) == ["file", "folder"]
+
+
+@given(st.dictionaries(st.text(), st.integers() | TEXTS | st.lists(st.booleans())))
+def test_a_fingerprint_knows_values_not_the_order_of_keys(inputs: dict[str, Any]) -> None:
+    print_ = stage.fingerprint(inputs)
+    assert stage.fingerprint(dict(reversed(inputs.items()))) == print_
+    assert stage.fingerprint(json.loads(json.dumps(inputs))) == print_
+    assert stage.fingerprint({**inputs, "one more": 1}) != print_ or "one more" in inputs
+
+
+INPUTS = {"data": "abc", "split": [0.1, 0.1], "train": {"lora": None}}
+RESULTS = {"rows": 3}
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> Path:
+    folder = tmp_path / "stage"
+    stage.begin(folder)
+    (folder / "a.txt").write_text("a")
+    (folder / "model").mkdir()
+    stage.finish(folder, INPUTS, RESULTS, ["model", "a.txt"])
+    return folder
+
+
+def test_a_finished_stage_with_the_same_inputs_is_not_run_again(complete: Path) -> None:
+    assert stage.finished(complete, dict(reversed(INPUTS.items()))) == RESULTS
+    manifest = stage.read_manifest(complete)
+    assert manifest is not None
+    assert manifest["files"] == ["a.txt", "model"]
+    assert {"torch", "gguf"} <= manifest["versions"].keys()
+
+
+@pytest.mark.parametrize("changed", [{"data": "abd"}, {"split": [0.1, 0.2]}, {"train": {}}, {"new": 1}])
+def test_other_inputs_run_it_again(complete: Path, changed: dict[str, Any]) -> None:
+    assert stage.finished(complete, INPUTS | changed) is None
+
+
+def test_a_stage_that_has_begun_is_not_complete(complete: Path, tmp_path: Path) -> None:
+    stage.begin(complete)
+    assert stage.finished(complete, INPUTS) is None
+    assert stage.read_manifest(complete) is None
+    assert (complete / "a.txt").exists(), "what is there may serve the next attempt"
+    assert stage.finished(tmp_path / "never", INPUTS) is None
+
+
+def test_a_lost_file_runs_it_again(complete: Path) -> None:
+    (complete / "a.txt").unlink()
+    assert stage.finished(complete, INPUTS) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{", b"null", b"[]", b"\xff\xfe", b"{}", b"[" * 100_000,
+        json.dumps({"inputs": INPUTS}).encode(),
+        json.dumps({"inputs": INPUTS, "results": RESULTS}).encode(),
+        json.dumps({"inputs": INPUTS, "results": RESULTS, "files": None}).encode(),
+        json.dumps({"inputs": INPUTS, "results": None, "files": []}).encode(),
+        json.dumps({"inputs": INPUTS, "results": RESULTS, "files": [1]}).encode(),
+    ],
+)  # fmt: skip
+def test_a_damaged_manifest_is_no_manifest(complete: Path, text: bytes) -> None:
+    (complete / stage.MANIFEST).write_bytes(text)
+    assert stage.finished(complete, INPUTS) is None
+    assert stage.read_manifest(complete) is None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from drivecoach.errors import ModelError
 from drivecoach.registry import RUNTIMES, load
 
 
@@ -54,14 +52,7 @@ def open_runtime(model: str, *, host: str | None = None) -> Runtime:
     Raises ModelError when the file is not there or no GGUF, RuntimeFailure when the server is not.
     """
     kind, separator, name = model.partition(":")
-    if separator and kind in RUNTIMES:
-        runtime: Runtime = load(RUNTIMES, kind)(name, host)
-        return runtime
-    path = Path(model)
-    if not path.is_file():
-        raise ModelError(
-            f"no model at {model}",
-            hint="give a GGUF file or ollama:NAME; `make demo` makes runs/nano/export/goDrive-q4_K_M.gguf",
-        )
-    embedded: Runtime = load(RUNTIMES, "llamacpp")(path)
-    return embedded
+    if not separator or kind not in RUNTIMES:
+        kind, name = "llamacpp", model
+    runtime: Runtime = load(RUNTIMES, kind)(name, host)
+    return runtime

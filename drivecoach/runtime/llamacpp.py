@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
@@ -23,7 +22,18 @@ class LlamaCpp:
 
     slots = SLOTS
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: str | Path, host: str | None = None) -> None:
+        path = Path(model)
+        if not path.is_file():
+            raise ModelError(
+                f"no model at {path}",
+                hint="give a GGUF file or ollama:NAME; `make demo` makes runs/nano/export/goDrive-q4_K_M.gguf",
+            )
+        if host:
+            raise ModelError(
+                f"{path} is answered in this process, not by the server at {host}",
+                hint="leave --host out, or give --model ollama:NAME",
+            )
         metadata = read_metadata(path)
         try:
             self.chat = Chat(metadata["drivecoach.system"], metadata["drivecoach.thinking"])
@@ -48,26 +58,24 @@ class LlamaCpp:
 
     def complete(self, prompt: str) -> Completion:
         """Continue a rendered prompt."""
-        answers: list[dict[str, Any]] = []
-        errors: list[str] = []
         start = time.perf_counter()
-        self._server.handle_completions(
-            json.dumps({"prompt": prompt, **self._settings}),
-            lambda text: errors.append(str(text)),
-            lambda text: answers.append(json.loads(text) if isinstance(text, str | bytes) else text),
-        )
-        if errors or not answers:
+        try:
+            answer = self._server.handle_completions({"prompt": prompt, **self._settings})
+        except RuntimeError as error:  # what the engine itself cannot read, such as half a surrogate pair
+            answer = {"message": str(error)}
+        seconds = time.perf_counter() - start
+        if "choices" not in answer:
             raise RuntimeFailure(
-                f"llama.cpp could not answer: {errors[0] if errors else 'no answer came'}",
-                hint="if the prompt is too long, raise export.num_ctx and export again",
+                f"llama.cpp could not answer: {answer.get('error', answer)['message']}",
+                hint="if the input is too long, raise export.num_ctx in the recipe and export again",
             )
-        answer = answers[-1]
+        (choice,), usage = answer["choices"], answer["usage"]
         return Completion(
-            text=answer["content"],
-            prompt_tokens=answer["tokens_evaluated"],
-            completion_tokens=answer["tokens_predicted"],
-            seconds=time.perf_counter() - start,
-            finished=answer["stop_type"] != "limit",
+            text=choice["text"],
+            prompt_tokens=usage["prompt_tokens"],
+            completion_tokens=usage["completion_tokens"],
+            seconds=seconds,
+            finished=choice["finish_reason"] == "stop",
         )
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ class Ollama:
     def __init__(self, model: str, host: str | None = None) -> None:
         self.name = f"ollama:{model}"
         self._model = model
-        self._client = ollama.Client(host=host, timeout=TIMEOUT)
+        self._client = self._call(lambda: ollama.Client(host=host, timeout=TIMEOUT))
         self._call(self._client.show, model)
 
     def generate(self, user: str) -> Completion:
@@ -43,7 +43,8 @@ class Ollama:
         )
 
     def close(self) -> None:
-        """Nothing is held open between requests."""
+        """Drop the connection."""
+        self._client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -67,4 +68,11 @@ class Ollama:
             raise RuntimeFailure(
                 f"no Ollama server answers: {error}",
                 hint="start one with `ollama serve`, set OLLAMA_HOST, or use a GGUF file instead of ollama:NAME",
+            ) from error
+        except (ValueError, TypeError, AttributeError, httpx.InvalidURL) as error:
+            # raised by the client for an address it cannot read and for an answer of another form
+            reason = str(error).partition("\n")[0]
+            raise RuntimeFailure(
+                f"what answers for {self.name} does not speak Ollama's protocol: {reason}",
+                hint="check --host and OLLAMA_HOST; the default is http://127.0.0.1:11434",
             ) from error

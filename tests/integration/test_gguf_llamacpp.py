@@ -29,6 +29,10 @@ PAIRS = [f"{key}:{value}; " for key in ("挡位", "车速", "方向盘") for val
 ACTIONS = ["松油门", "踩刹车", '{"动作": ["', '"], "级别": "', '"}', "\n\n", "  "]
 
 
+ENDS = ["<|im_end|>", "<|endoftext|>", "<eos>", "<end_of_turn>"]
+"""Tokens at which llama.cpp ends an answer."""
+
+
 @dataclass(frozen=True)
 class Setup:
     """A model and tokenizer of one family."""
@@ -69,9 +73,10 @@ SETUPS = {
             }
         },
     ),
+    "llama2": Setup("llama", None),
     "llama-linear": Setup(
         "llama",
-        "gpt2",
+        "smaug",
         {
             "tie_word_embeddings": True,
             "num_key_value_heads": 4,
@@ -107,7 +112,7 @@ class Made:
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     setup, folder = SETUPS[request.param], tmp_path_factory.mktemp(request.param)
     if setup.pre is None:
-        raw = gemma_tokenizer()
+        raw = gemma_tokenizer(prefix=setup.kind == "llama")
         roles = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
     else:
         raw = byte_level_tokenizer(setup.pre, added=PAIRS + ACTIONS)
@@ -138,7 +143,9 @@ def test_tokens_turn_back_into_the_text(made: Made) -> None:
     text = '挡位:1挡; It\'s  the 前方路口\n\n🚗 {"动作": ["松油门"], "级别": "提示"}'
     ids = made.tokenizer(text, add_special_tokens=False)["input_ids"]
     answer = made.client.post("/detokenize", json={"tokens": ids}).raise_for_status().json()
-    assert answer["content"] == text
+    assert answer["content"] == made.tokenizer.decode(ids)
+    if not read_metadata(made.f16).get("tokenizer.ggml.add_space_prefix"):
+        assert answer["content"] == text
 
 
 def test_user_text_without_control_tokens_stays_text(made: Made) -> None:
@@ -157,14 +164,16 @@ def test_greedy_answers_are_the_models_own(made: Made) -> None:
     import torch
 
     prompts = ["前方路口有行人，请减速慢行。挡位:1挡; 车速:高; ", "The driver should slow down " * 6, "x"]
+    ends = [made.tokenizer.convert_tokens_to_ids(token) for token in ENDS if token in made.tokenizer.get_vocab()]
     same = 0
     for text in prompts:
         prompt = made.tokenizer(text)["input_ids"]
         answer = greedy(made.client, prompt, 24)
         with torch.no_grad():
             logits = made.model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+        logits[:, ends] = -torch.inf  # `greedy` goes on after the end of an answer
         loss = logits.max(dim=-1).values - logits[range(len(answer)), answer]
-        assert loss.max() < 0.02 * logits.std()
+        assert loss.max() < 0.02 * logits[logits > -torch.inf].std()
         same += logits.argmax(dim=-1).tolist() == answer
     assert same >= 2  # a tie within rounding may turn one answer, not most
 

@@ -154,9 +154,7 @@ def _freeze() -> None:
             write_source(case, source)
             settings = llama_cpp.llama_model_quantize_default_params()
             settings.ftype = {"f16": 1, "q8_0": 7, "q4_K_M": 15}[case.to]
-            if llama_cpp.llama_model_quantize(
-                str(source).encode(), str(target).encode(), ctypes.byref(settings)
-            ):
+            if llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(settings)):
                 raise RuntimeError(f"the reference refused {case.name}")
             frozen[case.name] = digest(target)
     lines = [f"{json.dumps(name)}: {json.dumps(roles)}" for name, roles in frozen.items()]

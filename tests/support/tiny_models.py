@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["qwen3", "qwen2", "llama", "gemma3"]
-Pre = Literal["gpt2", "smollm", "qwen2", "llama3"]
+Pre = Literal["gpt2", "smollm", "qwen2", "llama3", "smaug"]
 
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -35,8 +35,8 @@ def byte_level_tokenizer(
 ) -> Any:
     """A `tokenizers.Tokenizer`: byte-level BPE trained on CORPUS, ``special`` first, ``added`` last.
 
-    ``llama3`` puts its first special token in front of each text and ignores merges for whole words, as
-    Llama 3 does; ``qwen2`` normalises to NFC, as Qwen does.
+    ``llama3`` puts its first special token in front of each text and ignores merges for whole words, as Llama 3
+    does, ``smaug`` does neither; ``qwen2`` normalises to NFC, as Qwen does.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, processors, trainers
     from tokenizers import pre_tokenizers as pres
@@ -48,6 +48,7 @@ def byte_level_tokenizer(
         "smollm": [pres.Digits(individual_digits=True)],
         "qwen2": [pres.Split(Regex(QWEN2_PATTERN), "isolated")],
         "llama3": [pres.Split(Regex(LLAMA3_PATTERN), "isolated")],
+        "smaug": [pres.Split(Regex(LLAMA3_PATTERN), "isolated")],
     }
     tokenizer.pre_tokenizer = pres.Sequence([*steps[pre], byte_level]) if steps[pre] else byte_level
     tokenizer.decoder = decoders.ByteLevel()
@@ -69,10 +70,11 @@ def byte_level_tokenizer(
     return tokenizer
 
 
-def gemma_tokenizer(*, size: int = 900) -> Any:
+def gemma_tokenizer(*, size: int = 900, prefix: bool = False) -> Any:
     """A `tokenizers.Tokenizer` in the form of Gemma's: SentencePiece-style BPE with byte fallback and a bos.
 
     Its merges hold every way to cut a piece in two, ordered by piece, as a converted SentencePiece model has.
+    With ``prefix`` it puts a space in front of each text, as Llama 2's does.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors, trainers
     from tokenizers import pre_tokenizers as pres
@@ -95,10 +97,11 @@ def gemma_tokenizer(*, size: int = 900) -> Any:
     ]
     tokenizer = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.pre_tokenizer = pres.Split(" ", "merged_with_previous")
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
-    )
+    if prefix:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), tokenizer.normalizer])
+    else:
+        tokenizer.pre_tokenizer = pres.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens([AddedToken(piece, normalized=False) for piece in pieces[:6]])
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in pieces[6:8]])
     tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])

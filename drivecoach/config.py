@@ -23,20 +23,73 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class DataConfig(_Section):
-    """Where the pairs are, and how many are held out (shares of all rows, by a hash of the input)."""
+class SourceConfig(_Section):
+    """Where rows come from and how they are written."""
 
     path: str
+    """A file (JSON, JSONL, CSV, TSV, Parquet), or the id of a data set on the hub or ModelScope."""
+    source: Literal["local", "hub", "modelscope"] = "local"
+    subset: str | None = None
+    """The configuration of a data set that has several."""
+    split: str = "train"
+    """Which split of a hub or ModelScope data set is read."""
+    revision: str | None = None
+    format: Literal["auto", "pairs", "alpaca", "messages", "sharegpt"] = "auto"
+    """``auto`` decides by the keys of the first row."""
+    columns: dict[str, str] = {}
+    """Our name to the file's, e.g. ``{input: parent_text, output: comment_body}``."""
+    share: float | None = Field(None, gt=0, le=1)
+    """In a mix: the share of all rows that come from here."""
+
+
+class DataConfig(SourceConfig):
+    """Where the pairs are, and how many are held out (shares of all rows, by a hash of the input)."""
+
+    mix: list[SourceConfig] = []
+    """Several sources instead of ``path``, each with its ``share``."""
     validation: Share = 0.1
     test: Share = 0.1
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Use this share of the accepted rows (for a quick run), chosen by a hash of the input."""
+    refused: Literal["stop", "drop"] = "stop"
+    """``stop``: a refused or over-long row ends the run; ``drop``: it is counted, reported and left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_or_mix(cls, raw: Any) -> Any:
+        return {"path": "", **raw} if isinstance(raw, dict) and raw.get("mix") else raw
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DataConfig:
+        if bool(self.path) == bool(self.mix):
+            raise ValueError("give data.path, or data.mix with several sources, not both")
+        shares = [source.share for source in self.mix]
+        if self.mix and (None in shares or abs(sum(share or 0 for share in shares) - 1) > 1e-6):
+            raise ValueError("every source of data.mix needs a share, and the shares add up to 1")
+        return self
+
+    @property
+    def sources(self) -> list[SourceConfig]:
+        """All sources, one or several."""
+        return self.mix or [self]
 
 
 class ChatConfig(_Section):
-    """How pairs become prompts. ``thinking: strip`` trains on the answer alone, ``keep`` on ``<think>`` too."""
+    """How pairs become prompts.
 
-    thinking: Literal["strip", "keep"] = "strip"
+    ``thinking: strip`` trains on the answer alone, ``keep`` on ``<think>`` too, ``mixed`` on both ways: one model that
+    thinks or not as each request says.
+    """
+
+    thinking: Literal["strip", "keep", "mixed"] = "strip"
+    thinking_share: float = Field(0.5, ge=0, le=1)
+    """``mixed``: of the rows that hold reasoning, the share that is taught with it."""
     system: str | None = None
     """The system message; None takes the domain's own."""
+    template: str = "chatml"
+    """``chatml``, ``gemma``, ``llama3``, or a file of one's own that ends in ``.jinja``."""
+    end: str | None = None
+    """The token that ends a turn, for a template of one's own."""
 
 
 class NanoConfig(_Section):
@@ -72,6 +125,8 @@ class LoraConfig(_Section):
     r: int = Field(16, gt=0)
     alpha: int = Field(16, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
+    rslora: bool = False
+    """Scale by alpha / sqrt(r) instead of alpha / r (rank-stabilised LoRA, arXiv 2312.03732)."""
     target_modules: list[str] = Field(
         default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], min_length=1
     )
@@ -80,7 +135,10 @@ class LoraConfig(_Section):
 class TrainConfig(_Section):
     """How the model is fitted. ``lora: null`` trains all weights."""
 
-    backend: Literal["peft"] = "peft"
+    backend: Literal["auto", "peft", "unsloth"] = "peft"
+    """``auto``: Unsloth where it is installed, else plain TRL with PEFT."""
+    quantize: Literal["4bit"] | None = None
+    """``4bit``: the frozen base is held in 4 bits while its adapter is trained (QLoRA); needs bitsandbytes."""
     lora: LoraConfig | None = LoraConfig()
     epochs: float = Field(3, gt=0)
     max_steps: int | None = Field(None, gt=0)
@@ -103,6 +161,21 @@ class TrainConfig(_Section):
     seed: int = 3407
     logging_steps: int = Field(10, gt=0)
     checkpoint_steps: int = Field(200, gt=0)
+    """Every so many steps a checkpoint is written and the validation rows are tried."""
+    best_by: Literal["validation_loss", "exact_match"] | None = None
+    """Export the checkpoint that is best by this; None: the last one."""
+    patience: int | None = Field(None, gt=0)
+    """Stop after this many validations without a better one."""
+    report_to: list[Literal["tensorboard", "wandb", "swanlab", "mlflow"]] = []
+    """Experiment trackers; each must be installed and set up in its own way."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainConfig:
+        if self.quantize and self.lora is None:
+            raise ValueError("train.quantize needs train.lora: 4-bit weights cannot be trained themselves")
+        if self.patience and not self.best_by:
+            raise ValueError("train.patience needs train.best_by: validation_loss or exact_match")
+        return self
 
 
 class ExportConfig(_Section):
@@ -125,6 +198,16 @@ class Recipe(_Section):
     base: BaseConfig
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if self.train.best_by and not self.data.validation:
+            raise ValueError("train.best_by needs held-out rows: set data.validation")
+        if self.base.source == "nano" and self.chat.template != "chatml":
+            raise ValueError("base.source: nano speaks ChatML: set chat.template: chatml")
+        if self.base.source == "nano" and self.train.quantize:
+            raise ValueError("base.source: nano is made from nothing: train.quantize has no meaning")
+        return self
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
@@ -176,6 +259,8 @@ def _fault(item: Any) -> Fault:
         return Fault(where, "unknown key", ", ".join(_keys_beside(item["loc"])))
     if item["type"] == "missing":
         return Fault(where, "missing", "a value")
+    if item["type"] == "value_error" and isinstance(item["input"], dict):
+        return Fault(where, "settings that do not fit together", str(item["ctx"]["error"]))
     return Fault(where, repr(item["input"])[:80], item["msg"])
 
 
@@ -183,6 +268,8 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that a section allows, found by walking the recipe's types to the unknown key's place."""
     section: type[BaseModel] = Recipe
     for part in location[:-1]:
+        if isinstance(part, int):
+            continue  # an item of a list
         annotation = section.model_fields[str(part)].annotation
         options = getattr(annotation, "__args__", (annotation,))
         section = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from drivecoach.chat import Chat
 from drivecoach.config import load_recipe
 from drivecoach.export import modelfile
-from drivecoach.pipeline import gguf_name
+from drivecoach.pipeline import gguf_name, make_chat
 from drivecoach.registry import DOMAINS, load_domain
 
 
@@ -20,8 +19,6 @@ def generated_files(root: Path) -> dict[str, str]:
             texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
     for path in sorted((root / "recipes").rglob("*.yaml")):
         recipe = load_recipe(path)
-        domain = load_domain(recipe.domain)
-        chat = Chat(domain.SYSTEM if recipe.chat.system is None else recipe.chat.system, recipe.chat.thinking)
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])
-        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf)
+        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(make_chat(recipe), recipe.export, gguf)
     return texts

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach import stage
-from drivecoach.chat import Chat
+from drivecoach.chat import Chat, read_family
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, Pair, check, split_name
 from drivecoach.errors import DataError, Fault, ModelError
@@ -33,8 +33,7 @@ class Run:
         self.folder = folder
         self.recipe = recipe
         self.domain: Domain = load_domain(recipe.domain)
-        system = self.domain.SYSTEM if recipe.chat.system is None else recipe.chat.system
-        self.chat = Chat(system, recipe.chat.thinking)
+        self.chat = make_chat(recipe)
         self.say = say
 
     @classmethod
@@ -112,6 +111,7 @@ class Run:
             "data": self._manifest_of("data"),
             **self.recipe.model_dump(mode="json", include={"chat", "base", "train", "domain"}),
             "system": self.chat.system,
+            "template": self.chat.source,
         }
         if (done := stage.finished(folder, inputs)) is not None:
             self.say("train: unchanged, skipped")
@@ -191,6 +191,13 @@ class Run:
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
             (folder / "metrics.jsonl").unlink(missing_ok=True)
             write_text(mark, fingerprint)
+
+
+def make_chat(recipe: Recipe) -> Chat:
+    """How the recipe's model is spoken to. Raises RecipeError for a template that is missing or cannot be learned."""
+    settings = recipe.chat
+    system = load_domain(recipe.domain).SYSTEM if settings.system is None else settings.system
+    return Chat(system, settings.thinking, read_family(settings.template, settings.end))
 
 
 def gguf_name(recipe: Recipe, quantization: str) -> str:

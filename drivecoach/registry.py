@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from drivecoach.errors import RecipeError
 
-DOMAINS = {"driving": "drivecoach.domain"}
+DOMAINS = {"driving": "drivecoach.domain", "text": "drivecoach.text"}
 BACKENDS = {"peft": "drivecoach.train.peft_backend:fit"}
 RUNTIMES = {
     "llamacpp": "drivecoach.runtime.llamacpp:LlamaCpp",

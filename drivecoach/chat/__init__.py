@@ -1,5 +1,20 @@
 """The only place where a prompt is made and an answer is taken apart."""
 
-from drivecoach.chat.template import CONTROL_TOKENS, END, PAD, Answer, Chat
+from drivecoach.chat.family import FAMILIES, Family, Message, family, own_family, read_family
+from drivecoach.chat.template import CONTROL_TOKENS, END, NO_THINKING, PAD, Answer, Chat, Thinking
 
-__all__ = ["CONTROL_TOKENS", "END", "PAD", "Answer", "Chat"]
+__all__ = [
+    "CONTROL_TOKENS",
+    "END",
+    "FAMILIES",
+    "NO_THINKING",
+    "PAD",
+    "Answer",
+    "Chat",
+    "Family",
+    "Message",
+    "Thinking",
+    "family",
+    "own_family",
+    "read_family",
+]

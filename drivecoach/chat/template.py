@@ -1,28 +1,29 @@
-"""ChatML as Qwen3 reads it: messages to a prompt, an output to a completion, a raw answer to its parts.
-
-The Jinja source is kept minimal on purpose (no tools, no think tags): Ollama silently replaces a Modelfile's
-TEMPLATE by a GGUF's own template when that one names tools or thinking.
-"""
+"""A model's way of being spoken to: messages to a prompt, an output to a completion, a raw answer to its parts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, Message, family, own_family
 from drivecoach.errors import Fault, InputError
 
 END = "<|im_end|>"
-"""Ends every turn; the model learns to say it, and every runtime stops on it."""
+"""Ends a turn of ChatML, the form of the embedded default."""
 PAD = "<|endoftext|>"
 CONTROL_TOKENS = (PAD, "<|im_start|>", END)
 
-_CONTROL_LIKE = re.compile(r"<\|[^<>|\s]{1,64}\|>|</?think>")
+Thinking = Literal["strip", "keep", "mixed"]
+
+NO_THINKING = "<think>\n\n</think>\n\n"
+"""Opens the answer of a model that can think but shall not: Qwen3's own way, and what Ollama's think: false renders."""
+
 _THINKING = re.compile(r"\s*<think>(?P<thinking>.*?)</think>\s*", re.DOTALL)
+
+
+CHATML = family("chatml")
 
 
 @dataclass(frozen=True)
@@ -38,39 +39,67 @@ class Chat:
     """How one model is spoken to; the same object writes training rows, prompts and the Modelfile."""
 
     system: str
-    thinking: Literal["strip", "keep"] = "strip"
+    thinking: Thinking = "strip"
+    """``strip``: it never thinks; ``keep``: always where it was taught; ``mixed``: on or off per request."""
+    family: Family = CHATML
 
     def __post_init__(self) -> None:
-        refuse_control_tokens("system", self.system)
+        self.refuse("system", self.system)
 
-    @cached_property
+    @property
     def source(self) -> str:
         """The Jinja source that goes into the tokenizer and the GGUF."""
-        return files("drivecoach.chat").joinpath("templates/chatml.jinja").read_text("utf-8").strip("\n")
+        return self.family.source
 
-    def prompt(self, user: str) -> str:
+    @property
+    def end(self) -> str:
+        """The token that ends a turn."""
+        return self.family.end
+
+    def prompt(self, user: str, history: Sequence[Message] = (), *, think: bool = True) -> str:
         """The text a model continues, up to and with the opening of the assistant's turn.
 
-        Raises InputError when ``user`` holds control tokens: a server would read them as turns of the chat.
+        ``history`` are the turns before ``user``; a system message at its head replaces the model's own.
+        ``think=False`` tells a model that can think to answer at once.
+        Raises InputError when a turn holds control tokens: a server would read them as turns of the chat.
         """
-        refuse_control_tokens("input", user)
-        messages = [{"role": "system", "content": self.system}] if self.system else []
-        messages.append({"role": "user", "content": user})
-        return str(self._template.render(messages=messages, add_generation_prompt=True))
+        messages: list[Message] = [*history, {"role": "user", "content": user}]
+        for message in messages:
+            self.refuse("input" if message["role"] == "user" else message["role"], message["content"])
+        if self.system and messages[0]["role"] != "system":
+            messages.insert(0, {"role": "system", "content": self.system})
+        opened = self.family.render(messages, answer=True)
+        return opened if think or self.thinking == "strip" else opened + NO_THINKING
 
-    def completion(self, output: str) -> str:
+    def completion(self, output: str, *, think: bool = True) -> str:
         """The text a model learns to answer for a pair's ``output``, ended by the end-of-turn token."""
         answer = split(output)
-        refuse_control_tokens("output", answer.text)
-        refuse_control_tokens("output", answer.thinking)
-        if self.thinking == "keep" and answer.thinking:
-            return f"<think>\n{answer.thinking}\n</think>\n\n{answer.text}{END}"
-        return answer.text + END
+        self.refuse("output", answer.text)
+        self.refuse("output", answer.thinking)
+        if self.thinking != "strip" and think and answer.thinking:
+            return f"<think>\n{answer.thinking}\n</think>\n\n{answer.text}{self.end}"
+        return answer.text + self.end
 
-    @cached_property
-    def _template(self):  # type: ignore[no-untyped-def]  # jinja2 types its environments as Any
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        return environment.from_string(self.source)
+    def metadata(self) -> dict[str, str]:
+        """The fields that a GGUF keeps of this chat, beside the template that every GGUF has."""
+        return {
+            "drivecoach.system": self.system,
+            "drivecoach.thinking": self.thinking,
+            "drivecoach.template": self.family.name,
+            "drivecoach.end": self.end,
+        }
+
+    @classmethod
+    def from_metadata(cls, fields: Mapping[str, Any]) -> Chat:
+        """The chat that a GGUF was exported with; raises KeyError where it does not say."""
+        name = fields.get("drivecoach.template", "chatml")
+        known = family(name) if name in FAMILIES else None
+        spoken = known or own_family(fields["tokenizer.chat_template"], fields["drivecoach.end"], name)
+        return cls(fields["drivecoach.system"], fields["drivecoach.thinking"], spoken)
+
+    def refuse(self, where: str, text: str) -> None:
+        """Raise InputError naming every piece of ``text`` that this model reads as a control token."""
+        refuse_control_tokens(where, text, re.compile(self.family.control))
 
 
 def split(text: str) -> Answer:
@@ -83,12 +112,15 @@ def split(text: str) -> Answer:
     return Answer("", text.strip())
 
 
-def refuse_control_tokens(where: str, text: str) -> None:
-    """Raise InputError naming every piece of ``text`` that a tokenizer would read as a control token."""
-    found = sorted(set(_CONTROL_LIKE.findall(text)))
+def refuse_control_tokens(where: str, text: str, control: re.Pattern[str] = ANY_CONTROL) -> None:
+    """Raise InputError naming every piece of ``text`` that a tokenizer would read as a control token.
+
+    ``control`` says which; by default what any family of models has.
+    """
+    found = sorted(set(control.findall(text)))
     if found:
         raise InputError(
             f"{where} holds control tokens",
-            faults=[Fault(where, token, "plain text without <|…|> and <think> marks") for token in found],
+            faults=[Fault(where, token, "plain text without control tokens and <think> marks") for token in found],
             hint="remove them; they would be read as turns of the chat",
         )

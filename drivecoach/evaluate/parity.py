@@ -21,9 +21,7 @@ def hugging_face_answers(model_folder: Path, prompts: Sequence[str], max_new_tok
     model.eval()
     answers: list[str] = []
     for start in range(0, len(prompts), BATCH):
-        batch = tokenizer(
-            list(prompts[start : start + BATCH]), padding=True, add_special_tokens=False, return_tensors="pt"
-        )
+        batch = tokenizer(list(prompts[start : start + BATCH]), padding=True, return_tensors="pt")
         with torch.inference_mode():
             output = model.generate(
                 input_ids=batch["input_ids"],

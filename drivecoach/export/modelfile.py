@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivecoach.chat import END, Chat
+from drivecoach.chat import NO_THINKING, Chat
 from drivecoach.config import ExportConfig
 from drivecoach.errors import RecipeError
 
@@ -19,23 +19,27 @@ def go_template(chat: Chat) -> str:
     ``think: false`` opens the answer with an empty think block.
     Source: Ollama's docs/template.md and docs/modelfile.md.
     """
-    plain = Chat("", chat.thinking).prompt(_USER)
-    with_system = Chat(_SYSTEM, chat.thinking).prompt(_USER)
-    system = with_system.removesuffix(plain).replace(_SYSTEM, "{{ .System }}")
-    body = plain.replace(_USER, "{{ .Prompt }}")
-    answer = "{{ .Response }}" + END
-    if chat.thinking == "keep":
+    plain = Chat("", chat.thinking, chat.family).prompt(_USER)
+    with_system = Chat(_SYSTEM, chat.thinking, chat.family).prompt(_USER)
+    # What the system message adds stands somewhere before the part that both end with.
+    same = next(length for length in range(len(plain), -1, -1) if with_system.endswith(plain[len(plain) - length :]))
+    tail = plain[len(plain) - same :]
+    head = plain.removesuffix(tail)
+    system = with_system.removesuffix(tail).removeprefix(head).replace(_SYSTEM, "{{ .System }}")
+    body = tail.replace(_USER, "{{ .Prompt }}")
+    answer = "{{ .Response }}" + chat.end
+    if chat.thinking != "strip":
         answer = (
-            "{{ if and .IsThinkSet (not .Think) }}<think>\n\n</think>\n\n{{ end }}"
+            "{{ if and .IsThinkSet (not .Think) }}" + NO_THINKING + "{{ end }}"
             "{{ if .Thinking }}<think>\n{{ .Thinking }}\n</think>\n\n{{ end }}" + answer
         )
-    return "{{ if .System }}" + system + "{{ end }}" + body + answer
+    return head + "{{ if .System }}" + system + "{{ end }}" + body + answer
 
 
-def parameters(export: ExportConfig) -> dict[str, str | int | float]:
+def parameters(chat: Chat, export: ExportConfig) -> dict[str, str | int | float]:
     """The generation parameters that the served model has by default, by Ollama's names."""
     return {
-        "stop": END,
+        "stop": chat.end,
         "temperature": export.temperature,
         "num_ctx": export.num_ctx,
         "num_predict": export.num_predict,
@@ -55,6 +59,6 @@ def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
         f"FROM ./{gguf}",
         f"TEMPLATE {_QUOTES}{go_template(chat)}{_QUOTES}",
         *([f"SYSTEM {_QUOTES}{chat.system}{_QUOTES}"] if chat.system else []),
-        *(f"PARAMETER {name} {value}" for name, value in parameters(export).items()),
+        *(f"PARAMETER {name} {value}" for name, value in parameters(chat, export).items()),
     ]
     return "\n".join(lines) + "\n"

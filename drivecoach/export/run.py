@@ -58,8 +58,7 @@ def _write_ggufs(recipe: Recipe, chat: Chat, merged: Path, folder: Path) -> list
         whole,
         metadata={
             "drivecoach.domain": recipe.domain,
-            "drivecoach.system": chat.system,
-            "drivecoach.thinking": chat.thinking,
+            **chat.metadata(),
             "drivecoach.temperature": recipe.export.temperature,
             "drivecoach.num_ctx": recipe.export.num_ctx,
             "drivecoach.num_predict": recipe.export.num_predict,

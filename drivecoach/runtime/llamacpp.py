@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from drivecoach.chat import END, Chat
+from drivecoach.chat import Chat
 from drivecoach.errors import ModelError, RuntimeFailure
 from drivecoach.export.gguf_reader import read_metadata
-from drivecoach.runtime.base import Completion
+from drivecoach.runtime.base import WARM, Completion
 
 SLOTS = 16
 """Requests decoded together: more do not raise the throughput of a small model on a few cores."""
@@ -36,12 +37,12 @@ class LlamaCpp:
             )
         metadata = read_metadata(path)
         try:
-            self.chat = Chat(metadata["drivecoach.system"], metadata["drivecoach.thinking"])
-            context = int(metadata["drivecoach.num_ctx"])
-            self._settings = {
+            self.chat = Chat.from_metadata(metadata)
+            self.context = int(metadata["drivecoach.num_ctx"])
+            self.settings: dict[str, Any] = {
                 "n_predict": int(metadata["drivecoach.num_predict"]),
                 "temperature": float(metadata["drivecoach.temperature"]),
-                "stop": [END],
+                "stop": [self.chat.end],
                 "cache_prompt": True,
             }
         except KeyError as error:
@@ -50,32 +51,53 @@ class LlamaCpp:
                 hint="use a GGUF made by `drivecoach export`",
             ) from None
         self.name = str(path)
-        self._server = _start(path, context * SLOTS)
+        self._server = _start(path, self.context * SLOTS)
 
-    def generate(self, user: str) -> Completion:
+    def generate(self, user: str, *, seed: int | None = None) -> Completion:
         """Answer one user's text."""
-        return self.complete(self.chat.prompt(user))
+        again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
+        return self.complete(self.chat.prompt(user), again)
 
-    def complete(self, prompt: str) -> Completion:
-        """Continue a rendered prompt."""
+    def complete(
+        self, prompt: str, settings: Mapping[str, Any] | None = None, emit: Callable[[str], bool] | None = None
+    ) -> Completion:
+        """Continue a rendered prompt; ``settings`` override the model's own, by llama.cpp's names.
+
+        ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True.
+        """
         start = time.perf_counter()
+        body = {"prompt": prompt, **self.settings, **(settings or {})}
+        pieces: list[str] = []
+        last: list[Any] = []
+
+        def receive(chunk: Any) -> bool:
+            last[:] = [chunk]
+            text = chunk["choices"][0]["text"] if "choices" in chunk else ""
+            pieces.append(text)
+            return bool(text) and emit is not None and emit(text)
+
         try:
-            answer = self._server.handle_completions({"prompt": prompt, **self._settings})
+            if emit is None:
+                receive(self._server.handle_completions(body))
+            else:
+                self._server.handle_completions({**body, "stream": True}, receive)
         except RuntimeError as error:  # what the engine itself cannot read, such as half a surrogate pair
-            answer = {"message": str(error)}
-        seconds = time.perf_counter() - start
+            last[:] = [{"message": str(error)}]
+        answer = last[0] if last else {"message": "no answer came"}
         if "choices" not in answer:
             raise RuntimeFailure(
                 f"llama.cpp could not answer: {answer.get('error', answer)['message']}",
                 hint="if the input is too long, raise export.num_ctx in the recipe and export again",
             )
-        (choice,), usage = answer["choices"], answer["usage"]
+        usage, timings = answer.get("usage", {}), answer.get("timings", {})
         return Completion(
-            text=choice["text"],
-            prompt_tokens=usage["prompt_tokens"],
-            completion_tokens=usage["completion_tokens"],
-            seconds=seconds,
-            finished=choice["finish_reason"] == "stop",
+            text="".join(pieces),
+            prompt_tokens=usage.get("prompt_tokens", 0),
+            completion_tokens=usage.get("completion_tokens", len(pieces)),
+            seconds=time.perf_counter() - start,
+            finished=answer["choices"][0]["finish_reason"] == "stop",
+            prompt_seconds=timings.get("prompt_ms", 0) / 1000,
+            completion_seconds=timings.get("predicted_ms", 0) / 1000,
         )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drivecoach.chat import END
+from drivecoach.chat import Chat
 from drivecoach.config import BaseConfig
 from drivecoach.errors import ModelError
 
@@ -38,35 +38,57 @@ def locate(base: BaseConfig) -> str:
     return name
 
 
-def load_tokenizer(base: BaseConfig) -> PreTrainedTokenizerBase:
-    """The base's tokenizer, checked: it knows the chat's end token, and padding is not the end token."""
+def load_tokenizer(base: BaseConfig, chat: Chat) -> PreTrainedTokenizerBase:
+    """The base's tokenizer, checked and mended for ``chat``.
+
+    It must know the chat's end token. Where it pads with that token (or not at all), another control token that no
+    chat uses takes the padding over, so that the end of an answer is never taken for padding.
+    """
     from transformers import AutoTokenizer
 
     source = locate(base)
     tokenizer = _fetched(source, lambda: AutoTokenizer.from_pretrained(source, revision=base.revision))
-    if len(tokenizer.encode(END, add_special_tokens=False)) != 1:
+    return fit_tokenizer(tokenizer, chat, source)
+
+
+def fit_tokenizer(tokenizer: Any, chat: Chat, source: str) -> PreTrainedTokenizerBase:
+    """Check a tokenizer for ``chat``, set its end token, padding and chat template (see `load_tokenizer`)."""
+    if len(tokenizer.encode(chat.end, add_special_tokens=False)) != 1:
         raise ModelError(
-            f"the tokenizer of {source} does not know {END}, so this base cannot speak ChatML",
-            hint="choose a Qwen base, or another one trained with ChatML",
+            f"the tokenizer of {source} does not know {chat.end}, so this base cannot speak {chat.family.name}",
+            hint="set chat.template to the base's own family (chatml, gemma, llama3), or choose another base",
         )
-    if tokenizer.pad_token_id is None or tokenizer.pad_token == END:
+    if tokenizer.pad_token_id is None or tokenizer.pad_token == chat.end:
+        tokenizer.pad_token = _padding(tokenizer, chat, source)
+    tokenizer.eos_token = chat.end
+    tokenizer.chat_template = chat.source
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def _padding(tokenizer: Any, chat: Chat, source: str) -> str:
+    known = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    free = [token for token in known if token != chat.end and token not in chat.source]
+    best = [token for token in free if "pad" in token] + [token for token in free if "endoftext" in token] + free
+    if not best:
         raise ModelError(
             f"the tokenizer of {source} pads with its end token; the model would never learn to stop",
             hint=f"set pad_token to an unused token in {source}/tokenizer_config.json",
         )
-    tokenizer.eos_token = END
-    return tokenizer
+    return best[0]
 
 
-def load_model(base: BaseConfig, dtype: Any) -> PreTrainedModel:
-    """The base's weights in ``dtype`` (a torch dtype), safetensors only, no remote code."""
+def load_model(base: BaseConfig, dtype: Any, **settings: Any) -> PreTrainedModel:
+    """The base's weights in ``dtype`` (a torch dtype), safetensors only, no remote code.
+
+    ``settings`` go to ``from_pretrained`` (e.g. ``quantization_config``).
+    """
     from transformers import AutoModelForCausalLM
 
     source = locate(base)
     return _fetched(
         source,
         lambda: AutoModelForCausalLM.from_pretrained(
-            source, revision=base.revision, dtype=dtype, use_safetensors=True
+            source, revision=base.revision, dtype=dtype, use_safetensors=True, **settings
         ),
     )
 

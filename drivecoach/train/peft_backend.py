@@ -83,7 +83,7 @@ def _base(recipe: Recipe, chat: Chat, train: Sequence[Pair]) -> tuple[Any, Any]:
         texts = (chat.prompt(pair.input) + chat.completion(pair.output) for pair in train)
         tokenizer = nano.make_tokenizer(load_domain(recipe.domain).vocabulary(), texts, chat)
         return nano.make_model(recipe.base.nano, tokenizer, recipe.train.max_length, recipe.train.seed), tokenizer
-    return bases.load_model(recipe.base, _dtype(recipe)), bases.load_tokenizer(recipe.base)
+    return bases.load_model(recipe.base, _dtype(recipe)), bases.load_tokenizer(recipe.base, chat)
 
 
 def _dtype(recipe: Recipe) -> Any:

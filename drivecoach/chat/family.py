@@ -1,0 +1,124 @@
+"""The chat forms of model families: a Jinja template, the token that ends a turn, and what no text may hold.
+
+The templates are kept minimal on purpose (no tools, no think tags): Ollama silently replaces a Modelfile's TEMPLATE
+by a GGUF's own template when that one names tools or thinking. ``bos_token`` stands where a family has one; it is
+empty when we render, because the tokenizer (and llama.cpp) puts it in front by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypedDict
+
+from jinja2.exceptions import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from drivecoach.errors import Fault, RecipeError
+
+THINK_MARKS = r"</?think>"
+_ANGLE = r"<\|[^<>|\s]{1,64}\|>"
+_SENTENCEPIECE = r"</?s>|<(?:bos|eos|pad|unk|mask|start_of_turn|end_of_turn|start_of_image|end_of_image)>"
+_NAMED = re.compile(r"<\|[^<>|\s]{1,64}\|>|<[a-z_]{2,32}>|</s>")
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: str
+    """``system``, ``user`` or ``assistant``."""
+    content: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family of models writes a conversation."""
+
+    name: str
+    source: str
+    """The Jinja source that goes into the tokenizer and the GGUF."""
+    end: str
+    """The token that ends a turn: the model learns to say it, and every runtime stops on it."""
+    control: str
+    """A regular expression of what this family's tokenizers read as control tokens."""
+
+    def render(self, messages: list[Message], *, answer: bool) -> str:
+        """The conversation as text; with ``answer``, up to the opening of the assistant's turn."""
+        return str(self._template.render(messages=messages, add_generation_prompt=answer, bos_token=""))
+
+    @cached_property
+    def _template(self) -> Any:
+        return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(self.source)
+
+
+_FAMILIES = {
+    # Qwen2, Qwen3 and most others
+    "chatml": ("<|im_end|>", _ANGLE),
+    # Gemma 2 and 3: the assistant is called model, the system message stands at the head of the first user turn
+    "gemma": ("<end_of_turn>", f"{_ANGLE}|{_SENTENCEPIECE}"),
+    # Llama 3
+    "llama3": ("<|eot_id|>", _ANGLE),
+}
+FAMILIES = tuple(_FAMILIES)
+ANY_CONTROL = re.compile(f"{_ANGLE}|{_SENTENCEPIECE}|{THINK_MARKS}")
+"""What a tokenizer of any family reads as a control token."""
+
+
+@cache
+def family(name: str) -> Family:
+    """The family ``name``; raises RecipeError that lists the known ones."""
+    if name not in _FAMILIES:
+        raise RecipeError(
+            f"there is no chat template {name!r}",
+            hint=f"choose one of: {', '.join(FAMILIES)}; or name a file that ends in .jinja, with chat.end",
+        )
+    end, control = _FAMILIES[name]
+    source = files("drivecoach.chat").joinpath(f"templates/{name}.jinja").read_text("utf-8").strip("\n")
+    return Family(name, source, end, f"{control}|{THINK_MARKS}")
+
+
+def read_family(template: str, end: str | None) -> Family:
+    """A family by name, or one's own: a ``.jinja`` file and its end-of-turn token.
+
+    Raises RecipeError for a file that is missing, is no Jinja, or has no assistant turn to learn.
+    """
+    if not template.endswith(".jinja"):
+        return family(template)
+    try:
+        source = Path(template).read_text("utf-8").strip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read chat.template {template}: {error}", hint="name a UTF-8 file") from None
+    if not end:
+        raise RecipeError(f"chat.template {template} needs chat.end", hint="e.g. chat.end: '<|im_end|>'")
+    return own_family(source, end, template)
+
+
+def own_family(source: str, end: str, name: str = "own") -> Family:
+    """A family from its Jinja source, checked: it shows every turn, and opens and ends the assistant's."""
+    named = sorted({end, *_NAMED.findall(source)})
+    control = "|".join([*map(re.escape, named), _ANGLE, _SENTENCEPIECE, THINK_MARKS])
+    made = Family(name, source, end, control)
+    user: Message = {"role": "user", "content": "\0u"}
+    said: Message = {"role": "assistant", "content": "\0a"}
+    try:
+        asked, opened = made.render([user], answer=False), made.render([user], answer=True)
+        told = made.render([user, said], answer=False)
+    except TemplateError as error:
+        raise RecipeError(f"chat template {name} is not valid Jinja: {error}", hint="mend that place") from None
+    faults = []
+    if "\0u" not in asked:
+        faults.append(Fault("user turn", "not rendered", "message['content'] of every message"))
+    if opened == asked:
+        faults.append(Fault("assistant turn", "not opened", "{% if add_generation_prompt %} … {% endif %}"))
+    if not told.startswith(opened + "\0a" + end):
+        faults.append(Fault("assistant turn", "missing", f"the opening, the content, then {end}"))
+    if faults:
+        raise RecipeError(
+            f"chat template {name} lacks what training needs",
+            faults=faults,
+            hint="compare it with the templates in drivecoach/chat/templates",
+        )
+    return made

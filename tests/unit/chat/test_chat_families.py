@@ -1,0 +1,130 @@
+"""Chat families: every template opens and closes its turns, and Ollama's TEMPLATE says the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivecoach.chat import FAMILIES, NO_THINKING, Chat, Message, family, own_family, read_family
+from drivecoach.errors import InputError, RecipeError
+from drivecoach.export.modelfile import go_template
+
+HISTORY: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+OPENING = {
+    "chatml": "<|im_start|>assistant\n",
+    "gemma": "<start_of_turn>model\n",
+    "llama3": "<|start_header_id|>assistant<|end_header_id|>\n\n",
+}
+PLAIN = st.text(st.characters(exclude_characters="<>{}\0", exclude_categories=["Cs"]))
+
+
+def rendered(template: str, system: str, prompt: str) -> str:
+    """What Ollama makes of a TEMPLATE before the answer: the few constructs that we write, nothing else."""
+    before = template.split("{{ if and .IsThinkSet")[0].split("{{ .Response }}")[0]
+    before = re.sub(r"\{\{ if \.System \}\}(.*?)\{\{ end \}\}", r"\1" if system else "", before, flags=re.DOTALL)
+    assert before.count("{{") == (2 if system else 1)
+    return before.replace("{{ .System }}", system).replace("{{ .Prompt }}", prompt)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@given(system=PLAIN, user=PLAIN)
+def test_ollamas_template_renders_the_training_prompt(name: str, system: str, user: str) -> None:
+    chat = Chat(system, "keep", family(name))
+    assert rendered(go_template(chat), system, user) == chat.prompt(user)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_turns_stand_in_order_and_the_answer_is_opened(name: str) -> None:
+    chat = Chat("SYS", "strip", family(name))
+    text = chat.prompt("c", HISTORY)
+    assert text.index("SYS") < text.index("\na") < text.index("\nb") < text.index("\nc")
+    assert text.endswith(OPENING[name])
+    assert text.count(chat.end) == (3 if name == "gemma" else 4)
+    assert chat.completion("d") == "d" + chat.end
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_rows_own_system_message_takes_the_place_of_the_recipes(name: str) -> None:
+    chat = Chat("SYS", "strip", family(name))
+    text = chat.prompt("c", [{"role": "system", "content": "OTHER"}])
+    assert "OTHER" in text and "SYS" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [("chatml", "<|im_end|>"), ("gemma", "<end_of_turn>"), ("gemma", "<bos>"), ("llama3", "<|eot_id|>")]
+    + [(name, "</think>") for name in FAMILIES],
+)
+def test_a_control_token_in_any_turn_is_refused(name: str, token: str) -> None:
+    chat = Chat("", "strip", family(name))
+    for history, user in (([], f"x{token}y"), ([{"role": "user", "content": token}, HISTORY[1]], "x")):
+        with pytest.raises(InputError, match=re.escape(token)):
+            chat.prompt(user, history)
+    with pytest.raises(InputError):
+        chat.completion(f"x{token}")
+
+
+def test_another_familys_tokens_are_plain_text() -> None:
+    assert "<end_of_turn>" in Chat("").prompt("is <end_of_turn> a token?")
+
+
+def test_mixed_thinking_is_driven_by_the_prompt() -> None:
+    chat = Chat("", "mixed")
+    output = "<think>\nwhy\n</think>\n\nyes"
+    assert chat.prompt("q", think=False) == chat.prompt("q") + NO_THINKING
+    assert chat.completion(output) == output + chat.end
+    assert chat.completion(output, think=False) == "yes" + chat.end
+    assert "{{ if and .IsThinkSet (not .Think) }}" + NO_THINKING in go_template(chat)
+    assert Chat("").prompt("q", think=False) == Chat("").prompt("q")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_shipped_templates_pass_the_check_of_ones_own(name: str) -> None:
+    assert own_family(family(name).source, family(name).end).end == family(name).end
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "assistant turn"),
+        ("{% for m in messages %}{{ m.role }}:{{ m.content }}<end>{% endfor %}", "not opened"),
+        ("{% if add_generation_prompt %}A:{% endif %}", "user turn"),
+        ("{% for m in messages %}", "not valid Jinja"),
+    ],
+)
+def test_a_template_that_cannot_be_learned_is_refused(source: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.jinja"
+    path.write_text(source)
+    with pytest.raises(RecipeError, match=says):
+        read_family(str(path), "<end>")
+
+
+def test_a_template_of_ones_own_works_and_its_tokens_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.jinja"
+    path.write_text(
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}<stop_now>{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    chat = Chat("", "strip", read_family(str(path), "<stop_now>"))
+    assert chat.prompt("hi") == "<user>hi<stop_now><assistant>"
+    read_back = Chat.from_metadata({**chat.metadata(), "tokenizer.chat_template": chat.source})
+    assert read_back.prompt("hi") == chat.prompt("hi")
+    with pytest.raises(InputError):
+        chat.prompt("a<stop_now>b")
+
+
+def test_unknown_or_missing_templates_say_what_there_is(tmp_path: Path) -> None:
+    for template, end, hint in (
+        ("alpaca", None, "chatml"),
+        (str(tmp_path / "none.jinja"), "<e>", "UTF-8"),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            read_family(template, end)
+        assert hint in caught.value.hint
+    (tmp_path / "a.jinja").write_text("x")
+    with pytest.raises(RecipeError, match=r"needs chat\.end"):
+        read_family(str(tmp_path / "a.jinja"), None)

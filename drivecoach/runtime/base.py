@@ -6,7 +6,23 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from drivecoach.errors import RuntimeFailure
 from drivecoach.registry import RUNTIMES, load
+
+WARM = 0.6
+"""Temperature of an answer that is asked for again: a greedy model would only repeat itself."""
+
+
+class Again(RuntimeFailure):
+    """A failure that passes: a timeout, a broken connection, trouble inside the server. Asking again is right."""
+
+
+class Busy(Again):
+    """The server works, but has more requests than it takes."""
+
+
+class Down(Again):
+    """Nobody answers at that address."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +37,10 @@ class Completion:
     """Wall time of this request, queueing included."""
     finished: bool
     """False when the answer was cut by the token limit."""
+    prompt_seconds: float = 0.0
+    """Time spent on reading the prompt, where the server tells."""
+    completion_seconds: float = 0.0
+    """Time spent on writing the answer, where the server tells."""
 
 
 class Runtime(Protocol):
@@ -30,8 +50,10 @@ class Runtime(Protocol):
     slots: int
     """How many requests it works on at once; more only wait."""
 
-    def generate(self, user: str) -> Completion:
+    def generate(self, user: str, *, seed: int | None = None) -> Completion:
         """Answer one user's text; safe to call from several threads.
+
+        With a ``seed`` the answer is drawn at temperature WARM or above, to get another one than the last time.
 
         Raises InputError for a text that holds control tokens, RuntimeFailure when the server does not answer.
         """

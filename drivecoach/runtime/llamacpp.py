@@ -83,7 +83,7 @@ class LlamaCpp:
                 self._server.handle_completions({**body, "stream": True}, receive)
         except RuntimeError as error:  # what the engine itself cannot read, such as half a surrogate pair
             last[:] = [{"message": str(error)}]
-        answer = last[0] if last else {"message": "no answer came"}
+        answer: dict[str, Any] = last[0] if last else {"message": "no answer came"}
         if "choices" not in answer:
             raise RuntimeFailure(
                 f"llama.cpp could not answer: {answer.get('error', answer)['message']}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, Self
 
@@ -10,10 +11,24 @@ import ollama
 
 from drivecoach.chat.template import refuse_control_tokens
 from drivecoach.errors import RuntimeFailure
-from drivecoach.runtime.base import Completion
+from drivecoach.runtime.base import WARM, Again, Busy, Completion, Down
 
 TIMEOUT = 120.0
 """Seconds that one answer may take, model loading included."""
+
+_RESTART = "the server has trouble; see its log"
+_REFUSALS: dict[int, tuple[type[RuntimeFailure], str]] = {
+    401: (RuntimeFailure, "the server wants a key: set OLLAMA_API_KEY"),
+    403: (RuntimeFailure, "the server wants a key: set OLLAMA_API_KEY"),
+    404: (RuntimeFailure, "make it first: drivecoach deploy RUN"),
+    408: (Again, _RESTART),
+    429: (Busy, "ask for less at once"),
+    500: (Again, _RESTART),
+    502: (Again, _RESTART),
+    503: (Busy, "its queue is full: ask for less at once"),
+    504: (Again, _RESTART),
+}
+"""What a status code means for the one who asked; any other is permanent."""
 
 
 class Ollama:
@@ -22,17 +37,21 @@ class Ollama:
     slots = 1
     """OLLAMA_NUM_PARALLEL is 1 by default and cannot be asked for."""
 
-    def __init__(self, model: str, host: str | None = None) -> None:
+    def __init__(self, model: str, host: str | None = None, *, timeout: float = TIMEOUT) -> None:
         self.name = f"ollama:{model}"
         self._model = model
-        self._client = self._call(lambda: ollama.Client(host=host, timeout=TIMEOUT))
+        self._timeout = timeout
+        self._client = self._call(lambda: ollama.Client(host=host, timeout=timeout))
         self._call(self._client.show, model)
 
-    def generate(self, user: str) -> Completion:
-        """Answer one user's text through ``/api/generate``."""
+    def generate(self, user: str, *, seed: int | None = None) -> Completion:
+        """Answer one user's text through ``/api/generate``; an answer that is not done is an Again."""
         refuse_control_tokens("input", user)
         start = time.perf_counter()
-        answer = self._call(self._client.generate, self._model, user)
+        options = None if seed is None else {"seed": seed, "temperature": WARM}
+        answer = self._call(lambda: self._client.generate(self._model, user, options=options))
+        if not answer.done:
+            raise Again(f"{self.name} broke off in the middle of an answer", hint="try again")
         thinking = f"<think>\n{answer.thinking}\n</think>\n\n" if answer.thinking else ""
         return Completion(
             text=thinking + answer.response,
@@ -40,6 +59,8 @@ class Ollama:
             completion_tokens=answer.eval_count or 0,
             seconds=time.perf_counter() - start,
             finished=answer.done_reason == "stop",
+            prompt_seconds=(answer.prompt_eval_duration or 0) / 1e9,
+            completion_seconds=(answer.eval_duration or 0) / 1e9,
         )
 
     def close(self) -> None:
@@ -56,21 +77,21 @@ class Ollama:
         try:
             return method(*arguments)
         except ollama.ResponseError as error:
-            hint = (
-                "make it first: drivecoach export RUN (it runs `ollama create`)"
-                if error.status_code == 404
-                else "see the server's log"
-            )
-            raise RuntimeFailure(f"Ollama refused {self.name}: {error.error}", hint=hint) from error
+            kind, hint = _REFUSALS.get(error.status_code, (RuntimeFailure, "see the server's log"))
+            raise kind(f"Ollama refused {self.name}: {error.error}", hint=hint) from error
         except httpx.TimeoutException as error:
-            raise RuntimeFailure(f"Ollama did not answer within {TIMEOUT:.0f} s", hint="try again") from error
+            raise Again(f"Ollama did not answer within {self._timeout:g} s", hint="try again") from error
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            raise Again(f"Ollama broke off in the middle of an answer: {error}", hint="try again") from error
         except (ConnectionError, httpx.HTTPError) as error:
-            raise RuntimeFailure(
+            raise Down(
                 f"no Ollama server answers: {error}",
                 hint="start one with `ollama serve`, set OLLAMA_HOST, or use a GGUF file instead of ollama:NAME",
             ) from error
         except (ValueError, TypeError, AttributeError, httpx.InvalidURL) as error:
             # raised by the client for an address it cannot read and for an answer of another form
+            if isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{"):
+                raise Again(f"Ollama broke off in the middle of an answer: {error}", hint="try again") from error
             reason = str(error).partition("\n")[0]
             raise RuntimeFailure(
                 f"what answers for {self.name} does not speak Ollama's protocol: {reason}",

@@ -19,7 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from drivecoach.errors import Fault, RecipeError
 
-THINK_MARKS = r"</?think>"
+THINK_MARKS = r"</?(?:think|tool_call|tool_response)>"
+"""What Qwen writes around reasoning and tools: single tokens of its vocabulary too, though not marked as control."""
 _ANGLE = r"<\|[^<>|\s]{1,64}\|>"
 _SENTENCEPIECE = r"</?s>|<(?:bos|eos|pad|unk|mask|start_of_turn|end_of_turn|start_of_image|end_of_image)>"
 _NAMED = re.compile(r"<\|[^<>|\s]{1,64}\|>|<[a-z_]{2,32}>|</s>")

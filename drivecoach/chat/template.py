@@ -20,6 +20,9 @@ Thinking = Literal["strip", "keep", "mixed"]
 NO_THINKING = "<think>\n\n</think>\n\n"
 """Opens the answer of a model that can think but shall not: Qwen3's own way, and what Ollama's think: false renders."""
 
+_HALF = re.compile(r"[\ud800-\udfff]")
+"""Half of a surrogate pair: JSON can hold one, but no tokenizer or server can read it."""
+
 _THINKING = re.compile(r"\s*<think>(?P<thinking>.*?)</think>\s*", re.DOTALL)
 
 
@@ -113,14 +116,14 @@ def split(text: str) -> Answer:
 
 
 def refuse_control_tokens(where: str, text: str, control: re.Pattern[str] = ANY_CONTROL) -> None:
-    """Raise InputError naming every piece of ``text`` that a tokenizer would read as a control token.
+    """Raise InputError naming every piece of ``text`` that a tokenizer reads as a control token, or not at all.
 
     ``control`` says which; by default what any family of models has.
     """
-    found = sorted(set(control.findall(text)))
+    found = sorted({*control.findall(text), *(ascii(half)[1:-1] for half in _HALF.findall(text))})
     if found:
         raise InputError(
-            f"{where} holds control tokens",
+            f"{where} holds control tokens or half characters",
             faults=[Fault(where, token, "plain text without control tokens and <think> marks") for token in found],
             hint="remove them; they would be read as turns of the chat",
         )

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, data, runs, schema
+from drivecoach.cli import ask, data, runs, schema, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError
 
@@ -30,6 +30,7 @@ app.command()(runs.export)
 app.command()(runs.evaluate)
 app.command()(ask.ask)
 app.command()(ask.infer)
+app.command()(serve.serve)
 
 
 def main() -> None:

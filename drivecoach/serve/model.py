@@ -1,0 +1,180 @@
+"""The one model that is served: its names, its answers, and how Ollama's tags, show and ps describe it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from drivecoach.chat import Chat, Message
+from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
+from drivecoach.export import modelfile
+from drivecoach.export.gguf_reader import describe, read_metadata
+from drivecoach.files import sha256
+from drivecoach.runtime.base import Completion
+from drivecoach.runtime.llamacpp import LlamaCpp
+from drivecoach.serve.thinking import CLOSING, ThinkSplitter
+from drivecoach.serve.wire import WireError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A model's name that is safe in a path, a URL and a Modelfile."""
+
+Emit = Callable[[str, str], bool]
+"""Gets (reasoning, answer) as they grow; True stops the generation."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, taken apart, and what it cost."""
+
+    thinking: str
+    text: str
+    completion: Completion
+
+
+class ServedModel:
+    """A GGUF file that drivecoach exported, in the embedded llama.cpp."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise ModelError(
+                f"{name[:80]!r} is no name for a model",
+                hint="use letters, digits and . _ - (64 at most): --name goDrive",
+            )
+        self.name = name
+        self.runtime = LlamaCpp(path)
+        self.chat: Chat = self.runtime.chat
+        self.thinks = self.chat.thinking != "strip"
+        self._path = path
+        self._metadata = read_metadata(path)
+        self._digest = sha256(path)
+        self._modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+
+    def has_name(self, name: str) -> bool:
+        """Whether a client means this model; Ollama ignores case and adds ``:latest``."""
+        return name.lower().removesuffix(":latest") == self.name.lower()
+
+    def prompt(self, turns: list[Message], *, think: bool) -> str:
+        """The prompt for a conversation; what a client may not say is a 400."""
+        if turns[-1]["role"] != "user" or any(turn["role"] == "tool" for turn in turns):
+            raise WireError(400, "the last message must be the user's, and there are no tools")
+        try:
+            return self.chat.prompt(turns[-1]["content"], turns[:-1], think=think)
+        except InputError as error:
+            raise WireError(400, _one_line(error)) from None
+
+    def answer(
+        self,
+        prompt: str,
+        settings: dict[str, Any],
+        schema: dict[str, Any] | None,
+        emit: Emit | None,
+        *,
+        think: bool,
+        raw: bool = False,
+    ) -> Answer:
+        """Continue ``prompt``; unless ``raw``, the reasoning of a model that thinks is taken off the answer.
+
+        A ``schema`` would forbid such a model its ``<think>``: it thinks first, and the schema holds for what
+        comes after. Raises WireError.
+        """
+        split = self.thinks and not raw
+        splitter = ThinkSplitter()
+        thinking: list[str] = []
+        answer: list[str] = []
+
+        def keep(parts: tuple[str, str]) -> bool:
+            thinking.append(parts[0])
+            answer.append(parts[1])
+            return emit is not None and any(parts) and emit(*parts)
+
+        def feed(text: str) -> bool:
+            return keep(splitter.feed(text) if split else ("", text))
+
+        streamed = feed if emit else None
+        try:
+            if schema is not None and split and think:
+                first = self.runtime.complete(prompt, settings | {"stop": [*self.runtime.settings["stop"], CLOSING]})
+                feed(first.text + CLOSING)
+                prompt += first.text + CLOSING + "\n\n"
+            completion = self.runtime.complete(
+                prompt, settings | ({"json_schema": schema} if schema is not None else {}), streamed
+            )
+        except RuntimeFailure as error:
+            if "context size" in error.message:
+                raise WireError(400, "the input length exceeds the context length") from None
+            raise WireError(500, error.message) from None
+        if streamed is None:
+            feed(completion.text)
+        if split:
+            keep(splitter.end())
+        return Answer("".join(thinking), "".join(answer), completion)
+
+    def listed(self) -> dict[str, Any]:
+        """The model's entry in ``/api/tags``."""
+        return {
+            "name": f"{self.name}:latest",
+            "model": f"{self.name}:latest",
+            "modified_at": self._modified,
+            "size": self._path.stat().st_size,
+            "digest": self._digest,
+            "details": self._details(),
+        }
+
+    def loaded(self) -> dict[str, Any]:
+        """The model's entry in ``/api/ps``; it never expires, which Ollama writes as a date far away."""
+        entry = self.listed()
+        del entry["modified_at"]
+        return {
+            **entry,
+            "expires_at": "2318-01-01T00:00:00Z",
+            "size_vram": 0,
+            "context_length": self.runtime.context,
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """The answer of ``/api/show``; no path of this machine is in it."""
+        settings = self.runtime.settings
+        parameters = {
+            "stop": f'"{self.chat.end}"',
+            "temperature": f"{settings['temperature']:g}",
+            "num_ctx": self.runtime.context,
+            "num_predict": settings["n_predict"],
+        }
+        template = modelfile.go_template(self.chat)
+        quotes = '"""'
+        return {
+            "modelfile": f"FROM {self._path.name}\nTEMPLATE {quotes}{template}{quotes}\n",
+            "parameters": "\n".join(f"{key:<30} {value}" for key, value in parameters.items()),
+            "template": template,
+            "system": self.chat.system,
+            "details": self._details(),
+            "model_info": {key: value for key, value in self._metadata.items() if not key.startswith("drivecoach.")},
+            "capabilities": ["completion", *(["thinking"] if self.thinks else [])],
+            "modified_at": self._modified,
+        }
+
+    def _details(self) -> dict[str, Any]:
+        family = str(self._metadata.get("general.architecture", ""))
+        parameters = sum(prod(shape) for _, _, shape in describe(self._path))
+        size = f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.2f}M"
+        kind = _FILE_TYPES.get(self._metadata.get("general.file_type", -1), "unknown")
+        return {
+            "parent_model": "",
+            "format": "gguf",
+            "family": family,
+            "families": [family],
+            "parameter_size": size,
+            "quantization_level": kind,
+        }
+
+
+_FILE_TYPES = {0: "F32", 1: "F16", 7: "Q8_0", 15: "Q4_K_M"}
+
+
+def _one_line(error: DrivecoachError) -> str:
+    return "; ".join([error.message, *map(str, error.faults)])

@@ -125,9 +125,7 @@ class _Parser:
             raise self.damaged(f"general.alignment is {alignment!r}, not a power of two")
         entries = [self.tensor_entry() for _ in range(n_tensors)]
         start = -(-self.at // alignment) * alignment
-        tensors = [
-            Tensor(name, kind, shape, start + offset, size) for name, kind, shape, offset, size in entries
-        ]
+        tensors = [Tensor(name, kind, shape, start + offset, size) for name, kind, shape, offset, size in entries]
         end = max((tensor.offset + tensor.nbytes for tensor in tensors), default=start)
         if end > len(self.data):
             raise self.damaged(f"its tensors need {end:,} bytes, the file has {len(self.data):,}")
@@ -147,9 +145,7 @@ class _Parser:
             raise self.damaged(f"tensor {name} has the unknown ggml type {code}") from None
         block, size = GGML_QUANT_SIZES[kind]
         if shape and shape[0] % block:
-            raise self.damaged(
-                f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind.name})"
-            )
+            raise self.damaged(f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind.name})")
         return name, kind.name, shape, offset, prod(shape) // block * size
 
     def value(self, kind: int) -> Any:

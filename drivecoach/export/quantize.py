@@ -8,7 +8,7 @@ import os
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
@@ -32,6 +32,8 @@ _REPLACED = (
     "split.count",
     "split.tensors.count",
 )
+# ggml type of a source -> how NumPy sees it.
+_NUMPY = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _CHUNK = 1 << 20
 """Values converted at a time: a model's largest tensor never stands in memory as float32."""
 
@@ -61,9 +63,8 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
         stream.write(_header_bytes(header, tensors, types, _FILE_TYPE[quantization]))
         _pad(stream, header.alignment)
         for tensor in tensors:
-            for block in pool.map(
-                _convert_chunk, *zip(*_chunks(data, tensor, types[tensor.name]), strict=True)
-            ):
+            convert = partial(_convert, tensor, types[tensor.name])
+            for block in pool.map(convert, _runs(data, tensor)):
                 stream.write(block)
             _pad(stream, header.alignment)
 
@@ -89,26 +90,22 @@ def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], 
     return b"".join([MAGIC, counts, *kept, *new, *table])
 
 
-def _chunks(data: np.ndarray, tensor: Tensor, kind: str) -> Iterator[tuple[Tensor, np.ndarray, str]]:
-    """Cut a tensor into runs of whole rows: (tensor, rows in the source's type, new type)."""
+def _runs(data: np.ndarray, tensor: Tensor) -> Iterator[np.ndarray]:
+    """A tensor cut into runs of whole rows, in the source's type."""
     flat = data[tensor.offset : tensor.offset + tensor.nbytes].view(_NUMPY[tensor.type])
     width = tensor.shape[0] if tensor.shape else 1
     rows = flat.reshape(-1, width)
     step = max(1, _CHUNK // width)
     for start in range(0, len(rows), step):
-        yield tensor, rows[start : start + step], kind
+        yield rows[start : start + step]
 
 
-_NUMPY = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-
-
-def _convert_chunk(tensor: Tensor, rows: np.ndarray, kind: str) -> bytes:
+def _convert(tensor: Tensor, kind: str, rows: np.ndarray) -> bytes:
+    """Rows of a tensor as bytes of the type ``kind``; runs in several threads at a time."""
     if kind == tensor.type:
         return rows.tobytes()
-    if tensor.type == "BF16":
-        values = (rows.astype(np.uint32) << 16).view(np.float32)
-    else:
-        values = rows.astype(np.float32)
+    # A BF16 number is the upper half of a float32.
+    values = (rows.astype(np.uint32) << 16).view(np.float32) if tensor.type == "BF16" else rows.astype(np.float32)
     if not np.isfinite(values).all():
         raise ModelError(
             f"tensor {tensor.name} holds numbers that are not finite",
@@ -118,9 +115,7 @@ def _convert_chunk(tensor: Tensor, rows: np.ndarray, kind: str) -> bytes:
         return values.astype("<f2").tobytes()
     ggml, code = _ggml(), _type_code(kind)
     out = np.empty(len(values) * ggml.ggml_row_size(code, values.shape[1]), dtype=np.uint8)
-    written = ggml.ggml_quantize_chunk(
-        code, values.ctypes.data, out.ctypes.data, 0, len(values), values.shape[1], None
-    )
+    written = ggml.ggml_quantize_chunk(code, values.ctypes.data, out.ctypes.data, 0, len(values), values.shape[1], None)
     if written != out.nbytes or not ggml.ggml_validate_row_data(code, out.ctypes.data, out.nbytes):
         raise ModelError(
             f"ggml could not quantize tensor {tensor.name} to {kind}",

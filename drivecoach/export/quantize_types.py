@@ -39,6 +39,12 @@ def choose_types(metadata: Mapping[str, Any], tensors: Sequence[Tensor], quantiz
             f"cannot quantize a GGUF of architecture {arch!r}" + (" with experts" if arch in known else ""),
             hint=f"dense models of these architectures can be quantized: {', '.join(known)}",
         )
+    n_layers = metadata.get(f"{arch}.block_count")
+    if not isinstance(n_layers, int):
+        raise ModelError(
+            f"the source does not say how many layers it has ({arch}.block_count)",
+            hint="quantize from the f16 file that `drivecoach export` writes",
+        )
     foreign = [tensor for tensor in tensors if tensor.type not in ("F32", "F16", "BF16")]
     if foreign:
         raise ModelError(
@@ -52,12 +58,9 @@ def choose_types(metadata: Mapping[str, Any], tensors: Sequence[Tensor], quantiz
             raise ModelError(
                 "q8_0 needs rows that are a multiple of 32",
                 hint="use q4_K_M or f16 for this model",
-                faults=[
-                    Fault(tensor.name, f"rows of {tensor.shape[0]}", "a multiple of 32") for tensor in odd
-                ],
+                faults=[Fault(tensor.name, f"rows of {tensor.shape[0]}", "a multiple of 32") for tensor in odd],
             )
     chosen = {tensor.name: tensor.type for tensor in tensors}
-    n_layers = metadata[f"{arch}.block_count"]
     n_values = sum(tensor.name.endswith("attn_v.weight") for tensor in tensors)
     tied = all(tensor.name != "output.weight" for tensor in tensors)
     seen = {"attn_v": 0, "ffn_down": 0}
@@ -83,7 +86,7 @@ def choose_types(metadata: Mapping[str, Any], tensors: Sequence[Tensor], quantiz
         if tensor.shape[0] % _BLOCK[kind]:
             kind = _FALLBACK.get(kind, kind)
             if tensor.shape[0] % _BLOCK[kind]:
-                kind = "F16"
+                kind = "F16"  # (llama-quantize does the same, but gives up where this is the output matrix)
         chosen[tensor.name] = kind
     return chosen
 

@@ -21,7 +21,7 @@ def llamacpp(path: Path, *, context: int = 512) -> Iterator[httpx.Client]:
     params.n_ctx, params.n_parallel = context, 1
     params.api_keys = [_KEY]
     params.warmup, params.verbosity = False, -1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # two would wait for each other on a busy machine
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     server = xllamacpp.Server(params)

@@ -41,6 +41,12 @@ class SourceConfig(_Section):
     share: float | None = Field(None, gt=0, le=1)
     """In a mix: the share of all rows that come from here."""
 
+    @property
+    def label(self) -> str:
+        """How messages name this source."""
+        split = f"@{self.split}" if self.split != "train" else ""
+        return self.path + (f":{self.subset}" if self.subset else "") + split
+
 
 class DataConfig(SourceConfig):
     """Where the pairs are, and how many are held out (shares of all rows, by a hash of the input)."""
@@ -66,6 +72,8 @@ class DataConfig(SourceConfig):
         shares = [source.share for source in self.mix]
         if self.mix and (None in shares or abs(sum(share or 0 for share in shares) - 1) > 1e-6):
             raise ValueError("every source of data.mix needs a share, and the shares add up to 1")
+        if len({source.label for source in self.mix}) < len(self.mix):
+            raise ValueError("data.mix names one source twice")
         return self
 
     @property

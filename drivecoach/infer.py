@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from drivecoach.chat.template import split
 from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
 from drivecoach.registry import Domain
@@ -36,11 +38,12 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """The row as it is written to an outcome file."""
+        parsed = isinstance(self.answer, BaseModel)  # else free text, or None
         return {
             "row": self.row,
             "input": self.input,
             "status": self.status,
-            "answer": self.answer.model_dump(mode="json", by_alias=True) if self.answer else None,
+            "answer": self.answer.model_dump(mode="json", by_alias=True) if parsed else self.answer,
             **({"thinking": self.thinking} if self.thinking else {}),
             "reason": self.reason,
             "milliseconds": round(self.seconds * 1000, 1),

@@ -6,7 +6,7 @@ checkpoint). The run folder is ``runs/<recipe name>``.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 from drivecoach import stage
 from drivecoach.chat import Chat, read_family
 from drivecoach.config import Recipe
-from drivecoach.data import SPLITS, Pair, check, split_name
-from drivecoach.errors import DataError, Fault, ModelError
-from drivecoach.files import sha256, write_json, write_text
+from drivecoach.data import SPLITS, Pair, identity, prepare, read_pairs
+from drivecoach.errors import ModelError
+from drivecoach.files import write_json, write_text
 from drivecoach.registry import BACKENDS, Domain, load, load_domain
 
 RECIPE = "recipe.json"
@@ -59,50 +59,27 @@ class Run:
 
     def prepare(self) -> dict[str, Any]:
         """Check and split the data. Raises DataError when a row is refused, with a rejects file to read."""
-        source = Path(self.recipe.data.path)
-        folder = self.folder / "data"
-        if not source.is_file():
-            raise DataError(
-                f"no data file at {source}", hint="set data.path in the recipe, or: drivecoach data generate"
-            )
+        data, folder = self.recipe.data, self.folder / "data"
         inputs = {
-            "data": sha256(source),
+            "sources": [identity(source) for source in data.sources],
             "domain": self.recipe.domain,
-            "split": [self.recipe.data.validation, self.recipe.data.test],
+            "template": self.chat.family.name,
+            "split": [data.validation, data.test, data.fraction, data.refused],
         }
         if (results := stage.finished(folder, inputs)) is not None:
             self.say("data: unchanged, skipped")
             return results
         stage.begin(folder)
-        report = check(source, self.domain)
-        if report.refusals:
-            rejects = folder / "rejects.jsonl"
-            report.write_rejects(rejects)
-            raise DataError(
-                f"{len(report.refusals)} of {report.rows} rows of {source} are refused",
-                faults=[Fault(f"row {r.row}", r.kind, r.reason) for r in report.refusals[:10]],
-                hint=f"all of them are in {rejects}; mend them, or keep the good rows: "
-                f"drivecoach data check {source} --accepted GOOD.jsonl",
-            )
-        parts: dict[str, list[Pair]] = {name: [] for name in SPLITS}
-        for pair in report.pairs:
-            share = self.recipe.data
-            parts[split_name(pair.input, share.validation, share.test)].append(pair)
-        if not parts["train"]:
-            raise DataError(f"{source} leaves no rows to train on", hint="add rows, or lower the held-out shares")
-        for name, pairs in parts.items():
-            lines = [json.dumps(vars(pair), ensure_ascii=False) for pair in pairs]
-            write_text(folder / f"{name}.jsonl", "".join(line + "\n" for line in lines))
-        results = {"rows": report.rows, "warnings": len(report.warnings)}
-        results |= {name: len(pairs) for name, pairs in parts.items()}
+        results = prepare(data, self.domain, re.compile(self.chat.family.control), folder)
         stage.finish(folder, inputs, results, [f"{name}.jsonl" for name in SPLITS])
-        self.say(f"data: {report.rows} pairs checked and split")
+        refused = sum(results["refused"].values())
+        parts = ", ".join(f"{results[name]} {name}" for name in SPLITS)
+        self.say(f"data: {results['rows']} rows checked, {refused} refused: {parts}")
         return results
 
     def pairs(self, name: str) -> list[Pair]:
         """The pairs of one split, as `prepare` wrote them."""
-        lines = (self.folder / "data" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        return [Pair(**json.loads(line)) for line in lines]
+        return list(read_pairs(self.folder / "data" / f"{name}.jsonl"))
 
     def train(self) -> dict[str, Any]:
         """Fit the model; goes on from the last checkpoint of the same recipe and data."""

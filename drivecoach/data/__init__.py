@@ -1,7 +1,23 @@
 """Pairs in, checked and split pairs out."""
 
-from drivecoach.data.check import Pair, Report, check
+from drivecoach.data.check import Accepted, Pair, Refusal, Report, check, scan
+from drivecoach.data.prepare import prepare, read_pairs
 from drivecoach.data.read import Row, read_rows
+from drivecoach.data.sources import identity
 from drivecoach.data.split import SPLITS, split_name
 
-__all__ = ["SPLITS", "Pair", "Report", "Row", "check", "read_rows", "split_name"]
+__all__ = [
+    "SPLITS",
+    "Accepted",
+    "Pair",
+    "Refusal",
+    "Report",
+    "Row",
+    "check",
+    "identity",
+    "prepare",
+    "read_pairs",
+    "read_rows",
+    "scan",
+    "split_name",
+]

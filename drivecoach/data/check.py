@@ -1,16 +1,30 @@
-"""Checking pairs: every malformed, unknown, duplicate or conflicting row of a file, with its number."""
+"""Checking pairs: every malformed, unknown, duplicate or conflicting row of a file, with its number.
+
+The rows are read twice: first to note on disk which of them hold one input, then to judge each in its order. So the
+memory does not grow with the file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from drivecoach.chat import template
-from drivecoach.data.read import Row, read_rows
+from drivecoach.chat import Message
+from drivecoach.chat.family import ANY_CONTROL
+from drivecoach.chat.template import refuse_control_tokens, split
+from drivecoach.config import SourceConfig
+from drivecoach.data.formats import Malformed, read_example
+from drivecoach.data.read import Row
+from drivecoach.data.sources import open_source
 from drivecoach.errors import Fault, InputError
 from drivecoach.files import write_text
 from drivecoach.registry import Domain
@@ -23,6 +37,26 @@ class Pair:
     row: int
     input: str
     output: str
+    history: Sequence[Message] = ()
+    """The turns before the input, a system message of the row's own first."""
+    source: str = ""
+    """Which of several sources the row is from."""
+
+    @property
+    def key(self) -> str:
+        """What makes two pairs the same question: the input and all that stands before it."""
+        if not self.history:
+            return self.input
+        return json.dumps([[turn["role"], turn["content"]] for turn in self.history], ensure_ascii=False) + self.input
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return f"{self.source} row {self.row}".strip()
+
+    def to_json(self) -> dict[str, Any]:
+        """The pair as JSONL keeps it; what is empty is left out."""
+        return {name: value for name, value in vars(self).items() if value != "" and value != ()}
 
 
 @dataclass(frozen=True)
@@ -34,6 +68,23 @@ class Refusal:
     """``malformed``, ``input``, ``output``, ``duplicate`` or ``conflict``."""
     reason: str
     value: Any
+    source: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The row of a rejects file: number, kind, reason, and the row as it was."""
+        named = {"source": self.source} if self.source else {}
+        return {**named, "row": self.row, "kind": self.kind, "reason": self.reason, "value": self.value}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One row that was accepted."""
+
+    pair: Pair
+    labels: dict[str, str]
+    """What statistics count."""
+    warning: Refusal | None
+    """Set where the answer breaks an invariant of the domain."""
 
 
 @dataclass
@@ -57,18 +108,11 @@ class Report:
 
     def write_rejects(self, target: Path) -> None:
         """Write the refused rows as JSONL: row number, kind, reason, and the row as it was."""
-        lines = [
-            json.dumps(
-                {"row": r.row, "kind": r.kind, "reason": r.reason, "value": r.value}, ensure_ascii=False
-            )
-            for r in self.refusals
-        ]
-        write_text(target, "".join(line + "\n" for line in lines))
+        write_text(target, "".join(json_line(refusal.to_json()) for refusal in self.refusals))
 
     def write_accepted(self, target: Path) -> None:
         """Write the accepted pairs as JSONL."""
-        lines = [json.dumps({"input": p.input, "output": p.output}, ensure_ascii=False) for p in self.pairs]
-        write_text(target, "".join(line + "\n" for line in lines))
+        write_text(target, "".join(json_line({"input": p.input, "output": p.output}) for p in self.pairs))
 
 
 @dataclass(frozen=True)
@@ -78,81 +122,155 @@ class _Read:
     pair: Pair
     state: Any
     answer: Any
+    canonical: str
+    """The answer's one text: two answers are the same when these are."""
     value: Any
 
 
 def check(path: Path, domain: Domain) -> Report:
-    """Read every row of ``path`` and sort it into accepted, refused and warned.
-
-    A conflict is one input with different answers; since nothing says which is right, all its rows are refused.
-    A duplicate is one input with the same answer again; the first row stays.
-    Raises DataError when the file is no data file at all.
-    """
+    """Read every row of the file ``path`` and sort it into accepted, refused and warned; see `scan`."""
     report = Report()
-    reads = list(_well_formed(read_rows(path), domain, report))
-    rows_of: dict[str, list[_Read]] = {}
-    for read in reads:
-        rows_of.setdefault(read.pair.input, []).append(read)
-    for read in reads:
-        _compare(read, rows_of[read.pair.input], domain, report)
-    report.refusals.sort(key=lambda refusal: refusal.row)
+    for verdict in scan([SourceConfig(path=str(path))], domain):
+        if isinstance(verdict, Refusal):
+            report.refusals.append(verdict)
+            continue
+        report.pairs.append(verdict.pair)
+        if verdict.warning:
+            report.warnings.append(verdict.warning)
+        for label, value in verdict.labels.items():
+            report.counts.setdefault(label, Counter())[value] += 1
     return report
 
 
-def _well_formed(rows: Iterable[Row], domain: Domain, report: Report) -> Iterable[_Read]:
-    for row in rows:
-        problem = row.problem or _shape_problem(row.value)
-        if problem:
-            report.refusals.append(Refusal(row.number, "malformed", problem, row.value))
-            continue
-        kind = "input"
-        try:
-            template.refuse_control_tokens("input", row.value["input"])
-            state = domain.read_input(row.value["input"])
-            kind = "output"
-            parts = template.split(row.value["output"])
-            template.refuse_control_tokens("output", parts.thinking + parts.text)
-            answer = domain.read_answer(parts.text)
-        except InputError as error:
-            report.refusals.append(Refusal(row.number, kind, _one_line(error), row.value))
-            continue
-        pair = Pair(row.number, domain.write_input(state), row.value["output"])
-        yield _Read(pair, state, answer, row.value)
+def scan(
+    sources: Sequence[SourceConfig], domain: Domain, control: re.Pattern[str] = ANY_CONTROL
+) -> Iterator[Accepted | Refusal]:
+    """Judge every row of ``sources``, in order, in memory that does not grow with them.
+
+    A conflict is one input with different answers; since nothing says which is right, all its rows are refused.
+    A duplicate is one input with the same answer again; the first row stays. ``control`` is what the model to be
+    trained reads as control tokens. Raises DataError when a file is no data file at all.
+    """
+    with TemporaryDirectory(prefix="drivecoach-") as folder, _Repeats(Path(folder) / "rows.sqlite") as repeats:
+        repeats.note(read for read in _reads(sources, domain, control) if isinstance(read, _Read))
+        found = repeats.find()
+        position, repeat = -1, next(found, None)
+        for read in _reads(sources, domain, control):
+            if isinstance(read, Refusal):
+                yield read
+                continue
+            position += 1
+            if repeat is None or repeat[0] != position:
+                yield _accept(read, domain)
+                continue
+            _, kind, reason = repeat
+            repeat = next(found, None)
+            if kind == "first":
+                yield _accept(read, domain)
+            else:
+                yield Refusal(read.pair.row, kind, reason, read.value, read.pair.source)
 
 
-def _shape_problem(value: Any) -> str | None:
-    if not isinstance(value, dict):
-        return f"a row is an object with input and output, this is a {type(value).__name__}"
-    faults = []
-    for key in ("input", "output"):
-        if key not in value:
-            faults.append(f"no {key!r} (keys found: {', '.join(map(str, value)) or 'none'})")
-        elif not isinstance(value[key], str):
-            faults.append(f"{key!r} is a {type(value[key]).__name__}, not text")
-        elif not value[key].strip():
-            faults.append(f"{key!r} is empty")
-    return "; ".join(faults) or None
+class _Repeats:
+    """Which rows hold one input, noted on disk."""
 
+    def __init__(self, path: Path) -> None:
+        self._file = sqlite3.connect(path)
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("PRAGMA synchronous = OFF")
+        self._file.execute("CREATE TABLE seen (position INTEGER PRIMARY KEY, input BLOB, answer BLOB, place TEXT)")
 
-def _compare(read: _Read, same_input: list[_Read], domain: Domain, report: Report) -> None:
-    first = same_input[0]
-    rows = ", ".join(str(other.pair.row) for other in same_input)
-    if any(other.answer != first.answer for other in same_input):
-        report.refusals.append(
-            Refusal(read.pair.row, "conflict", f"one input, different answers in rows {rows}", read.value)
+    def __enter__(self) -> _Repeats:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def note(self, reads: Iterable[_Read]) -> None:
+        """Keep a digest of every row's input and answer."""
+        self._file.executemany(
+            "INSERT INTO seen VALUES (?, ?, ?, ?)",
+            (
+                (position, _digest(read.pair.key), _digest(read.canonical), _short_place(read.pair))
+                for position, read in enumerate(reads)
+            ),
         )
-    elif read is not first:
-        report.refusals.append(
-            Refusal(read.pair.row, "duplicate", f"the same pair as row {first.pair.row}", read.value)
-        )
-    else:
-        report.pairs.append(read.pair)
-        broken = domain.violations(read.state, read.answer)
-        if broken:
-            reason = "; ".join(str(item) for item in broken)
-            report.warnings.append(Refusal(read.pair.row, "invariant", reason, read.value))
-        for label, value in domain.describe(read.state, read.answer).items():
-            report.counts.setdefault(label, Counter())[value] += 1
+        self._file.execute("CREATE INDEX by_input ON seen (input)")
+
+    def find(self) -> Iterator[tuple[int, str, str]]:
+        """The position, kind and reason of every row whose input stands more than once, in order of position."""
+        with closing(
+            self._file.execute(
+                """
+                WITH many AS (
+                    SELECT input, MIN(position) AS first, COUNT(DISTINCT answer) AS answers,
+                           SUBSTR(GROUP_CONCAT(place, ', '), 1, 120) AS places
+                    FROM (SELECT * FROM seen ORDER BY input, position)
+                    GROUP BY input HAVING COUNT(*) > 1
+                )
+                SELECT seen.position, many.first, many.answers, many.places, head.place
+                FROM many JOIN seen USING (input) JOIN seen AS head ON head.position = many.first
+                ORDER BY seen.position
+                """
+            )
+        ) as found:
+            for position, first, answers, places, head in found:
+                if answers > 1:
+                    yield position, "conflict", f"one input, different answers in rows {places}"
+                elif position == first:
+                    yield position, "first", ""
+                else:
+                    yield position, "duplicate", f"the same pair as row {head}"
+
+
+def _reads(sources: Sequence[SourceConfig], domain: Domain, control: re.Pattern[str]) -> Iterator[_Read | Refusal]:
+    for source in sources:
+        name = source.label if len(sources) > 1 else ""
+        for row in open_source(source):
+            yield _read(row, source, name, domain, control)
+
+
+def _read(row: Row, source: SourceConfig, name: str, domain: Domain, control: re.Pattern[str]) -> _Read | Refusal:
+    try:
+        if row.problem:
+            raise Malformed(row.problem)
+        example = read_example(row.value, source.format, source.columns)
+    except Malformed as error:
+        return Refusal(row.number, "malformed", str(error), row.value, name)
+    kind = "input"
+    try:
+        for turn in example.history:
+            refuse_control_tokens(turn["role"], turn["content"], control)
+        refuse_control_tokens("input", example.input, control)
+        state = domain.read_input(example.input)
+        kind = "output"
+        parts = split(example.output)
+        refuse_control_tokens("output", parts.thinking + parts.text, control)
+        answer = domain.read_answer(parts.text)
+    except InputError as error:
+        return Refusal(row.number, kind, _one_line(error), row.value, name)
+    pair = Pair(row.number, domain.write_input(state), example.output, example.history, name)
+    return _Read(pair, state, answer, domain.write_answer(answer), row.value)
+
+
+def _accept(read: _Read, domain: Domain) -> Accepted:
+    broken = "; ".join(str(item) for item in domain.violations(read.state, read.answer))
+    pair = read.pair
+    warning = Refusal(pair.row, "invariant", broken, read.value, pair.source) if broken else None
+    return Accepted(pair, domain.describe(read.state, read.answer), warning)
+
+
+def json_line(value: Any) -> str:
+    """One line of JSONL."""
+    return json.dumps(value, ensure_ascii=False, default=str) + "\n"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _short_place(pair: Pair) -> str:
+    return f"{pair.source} {pair.row}".strip()
 
 
 def _one_line(error: InputError) -> str:

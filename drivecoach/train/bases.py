@@ -62,11 +62,11 @@ def fit_tokenizer(tokenizer: Any, chat: Chat, source: str) -> PreTrainedTokenize
         tokenizer.pad_token = _padding(tokenizer, chat, source)
     tokenizer.eos_token = chat.end
     tokenizer.chat_template = chat.source
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
 def _padding(tokenizer: Any, chat: Chat, source: str) -> str:
-    known = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    known: list[str] = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     free = [token for token in known if token != chat.end and token not in chat.source]
     best = [token for token in free if "pad" in token] + [token for token in free if "endoftext" in token] + free
     if not best:

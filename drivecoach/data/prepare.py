@@ -1,0 +1,123 @@
+"""Checking and splitting the rows of a recipe, as a stream from its sources to three files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivecoach.config import DataConfig
+from drivecoach.data.check import Pair, Refusal, json_line, scan
+from drivecoach.data.split import SPLITS, split_name
+from drivecoach.errors import DataError, Fault
+from drivecoach.files import written_aside
+from drivecoach.registry import Domain
+
+REJECTS = "rejects.jsonl"
+_SHOWN = 10
+
+
+def prepare(data: DataConfig, domain: Domain, control: re.Pattern[str], folder: Path) -> dict[str, Any]:
+    """Write ``train.jsonl``, ``validation.jsonl``, ``test.jsonl`` into ``folder``, refused rows to ``rejects.jsonl``.
+
+    Returns how many rows were read, refused (by kind), warned about, used, and in each split. Raises DataError when
+    rows are refused and ``data.refused`` is ``stop``, or when nothing is left to train on.
+    """
+    refused: Counter[str] = Counter()
+    shown: list[Refusal] = []
+    warnings = rows = 0
+    places: dict[str, array[float]] = {name: array("d") for name in [source.label for source in data.mix] or [""]}
+    rejects = folder / REJECTS
+    rejects.unlink(missing_ok=True)
+    spool = folder / "accepted.jsonl.part"
+    try:
+        with (
+            written_aside(rejects) as part,
+            part.open("w", encoding="utf-8") as bad,
+            spool.open("w", encoding="utf-8") as good,
+        ):
+            for verdict in scan(data.sources, domain, control):
+                rows += 1
+                if isinstance(verdict, Refusal):
+                    refused[verdict.kind] += 1
+                    bad.write(json_line(verdict.to_json()))
+                    if len(shown) < _SHOWN:
+                        shown.append(verdict)
+                    continue
+                warnings += verdict.warning is not None
+                places[verdict.pair.source].append(_place(verdict.pair.key))
+                good.write(json_line(verdict.pair.to_json()))
+        if not refused:
+            rejects.unlink()
+        elif data.refused == "stop":
+            raise _refused(data, refused, rows, shown, rejects)
+        used = _split(spool, data, _limits(data, places), folder)
+    finally:
+        spool.unlink(missing_ok=True)
+    if not used["train"]:
+        raise DataError(
+            f"{', '.join(source.path for source in data.sources)}: no rows are left to train on ({rows} read, "
+            f"{refused.total()} refused)",
+            hint="add rows, mend the refused ones, raise data.fraction, or lower the held-out shares",
+        )
+    return {"rows": rows, "refused": dict(refused), "warnings": warnings, **used}
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """The pairs of one split, as `prepare` wrote them."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Pair(**json.loads(line))
+
+
+def _limits(data: DataConfig, places: dict[str, array[float]]) -> dict[str, float]:
+    """Source -> the place in [0, 1) below which its rows are used, so that shares and fraction come out.
+
+    With shares, all rows of the scarcest source are used, and of the others as many as keep the shares.
+    """
+    if not data.mix:
+        return {"": _quantile(places[""], round(data.fraction * len(places[""])))}
+    wanted = {source.label: source.share or 0.0 for source in data.mix}
+    total = data.fraction * min(len(places[name]) / share for name, share in wanted.items())
+    return {name: _quantile(places[name], round(share * total)) for name, share in wanted.items()}
+
+
+def _quantile(values: array[float], count: int) -> float:
+    return 2.0 if count >= len(values) else float(np.partition(np.frombuffer(values), count)[count])
+
+
+def _split(spool: Path, data: DataConfig, limits: dict[str, float], folder: Path) -> dict[str, int]:
+    counts: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    with ExitStack() as stack:
+        parts = {name: stack.enter_context(written_aside(folder / f"{name}.jsonl")) for name in SPLITS}
+        files = {name: stack.enter_context(part.open("w", encoding="utf-8")) for name, part in parts.items()}
+        for pair in read_pairs(spool):
+            if _place(pair.key) < limits[pair.source]:
+                name = split_name(pair.key, data.validation, data.test)
+                files[name].write(json_line(pair.to_json()))
+                counts[name] += 1
+    return counts
+
+
+def _place(key: str) -> float:
+    """A number from 0 to 1 by the input alone, independent of the one that chooses the split."""
+    digest = hashlib.sha256(b"share:" + key.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:7]) / 2**56
+
+
+def _refused(data: DataConfig, refused: Counter[str], rows: int, shown: list[Refusal], rejects: Path) -> DataError:
+    where = ", ".join(source.path for source in data.sources)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in refused.most_common())
+    return DataError(
+        f"{refused.total()} of {rows} rows of {where} are refused ({kinds})",
+        faults=[Fault(f"{r.source} row {r.row}".strip(), r.kind, r.reason) for r in shown],
+        hint=f"all of them are in {rejects}; mend them, or train without them: --set data.refused=drop",
+    )

@@ -1,0 +1,73 @@
+"""Where rows come from: a file, a data set on the Hugging Face hub or on ModelScope; always a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from drivecoach.config import SourceConfig
+from drivecoach.data.formats import check_columns
+from drivecoach.data.read import Row, read_rows
+from drivecoach.errors import DataError
+from drivecoach.files import sha256
+
+
+def open_source(source: SourceConfig) -> Iterator[Row]:
+    """Yield the records of ``source``. Raises DataError when it cannot be read or has none of the columns named."""
+
+    def fitting(columns: Any) -> None:
+        check_columns(columns, source.format, source.columns, source.path)
+
+    if source.source == "local":
+        yield from read_rows(Path(source.path), fitting)
+        return
+    data = _from_hub(source) if source.source == "hub" else _from_modelscope(source)
+    fitting(data.column_names)
+    for number, value in enumerate(data, start=1):
+        yield Row(number, value)
+
+
+def identity(source: SourceConfig) -> dict[str, Any]:
+    """What tells one state of a source from another: settings, and for a file the hash of its bytes."""
+    named = source.model_dump(mode="json", include=set(SourceConfig.model_fields))
+    if source.source != "local":
+        return named
+    path = Path(source.path)
+    if not path.is_file():
+        raise DataError(f"no data file at {path}", hint="set data.path in the recipe, or: drivecoach data generate")
+    return {**named, "path": "", "sha256": sha256(path)}
+
+
+def _from_hub(source: SourceConfig) -> Any:
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise DataError("data.source: hub needs datasets", hint="pip install 'drivecoach[train]'") from None
+    try:
+        return load_dataset(source.path, name=source.subset, split=source.split, revision=source.revision)
+    except Exception as error:  # the hub client has no common base of its errors
+        raise _unreachable(source, error) from error
+
+
+def _from_modelscope(source: SourceConfig) -> Any:
+    try:
+        from modelscope.msdatasets import MsDataset
+    except ImportError:
+        raise DataError("data.source: modelscope needs modelscope", hint="pip install modelscope") from None
+    try:
+        found = MsDataset.load(
+            source.path, subset_name=source.subset or "default", split=source.split, version=source.revision or "master"
+        )
+        return found.to_hf_dataset() if hasattr(found, "to_hf_dataset") else found
+    except Exception as error:  # neither has ModelScope's
+        raise _unreachable(source, error) from error
+
+
+def _unreachable(source: SourceConfig, error: Exception) -> DataError:
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return DataError(
+        f"cannot load the data set {source.path} (split {source.split}): {reason}",
+        hint="check data.path, data.split and the network (HF_ENDPOINT names a mirror), set data.source: modelscope, "
+        "or download it and give the file",
+    )

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, data, runs, schema, serve
+from drivecoach.cli import ask, before, data, runs, schema, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError
 
@@ -24,10 +24,13 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(schema.app, name="schema")
+app.command()(before.doctor)
+app.command()(before.plan)
 app.command()(runs.tune)
 app.command()(runs.train)
 app.command()(runs.export)
 app.command()(runs.evaluate)
+app.command()(deploy.deploy)
 app.command()(ask.ask)
 app.command()(ask.infer)
 app.command()(serve.serve)

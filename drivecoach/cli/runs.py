@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from drivecoach.cli import show
+from drivecoach.cli.deploy import deploy_where_it_runs
 from drivecoach.config import load_recipe
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/nano.yaml")]
@@ -32,8 +33,10 @@ def tune(
     trained = run.train()
     exported = run.export()
     scores = _evaluate(run)
+    deployed = deploy_where_it_runs(run)
     if as_json:
-        show.as_json({"run": str(run.folder), "train": trained, "export": exported, "evaluate": scores})
+        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deployed}
+        show.as_json({"run": str(run.folder), **results})
         return
     if examples:
         _answer_examples(run, examples)
@@ -55,8 +58,9 @@ def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
     """Merge, write GGUF files and the Modelfile, prove their equality, and `ollama create` where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
     results = run.export()
+    deployed = deploy_where_it_runs(run)
     if as_json:
-        show.as_json(results)
+        show.as_json(results | {"ollama": deployed})
     else:
         show.table(f"{run.folder}/export", _export_rows(results))
 

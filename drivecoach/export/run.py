@@ -1,4 +1,4 @@
-"""The export stage: merge, convert, quantize, Modelfile, proof of equality, `ollama create`."""
+"""The export stage: merge, convert, quantize, Modelfile, proof of equality."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.evaluate.parity import agreement, gguf_answers, hugging_face_answers
-from drivecoach.export import modelfile, ollama
+from drivecoach.export import modelfile
 from drivecoach.export.gguf_writer import write_gguf
 from drivecoach.export.merge import merge
 from drivecoach.export.quantize import quantize
@@ -22,7 +22,7 @@ def export(
 ) -> dict[str, Any]:
     """Write every file for serving the model in ``fitted`` into ``folder``; ``prompts`` are for the proof of equality.
 
-    Returns the manifest's figures: files with size in bytes and SHA-256, agreement, what Ollama showed.
+    Returns the manifest's figures: files with size in bytes and SHA-256, and agreement.
     """
     merged = folder / "merged"
     shutil.rmtree(merged, ignore_errors=True)
@@ -39,13 +39,9 @@ def export(
     same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
     for name, share in same.items():
         say(f"export: {name} answers {share:.0%} of {len(prompts)} held-out states as the merged model does")
-
-    shown = ollama.create(folder, recipe.export.name)
-    say(shown if shown else f"export: no Ollama here; where it is: {ollama.how_to(folder, recipe.export.name)}")
     return {
         "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files},
         "agreement": {"states": len(prompts), "with_merged_model": same},
-        "ollama": shown,
     }
 
 

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, before, data, runs, schema, serve
+from drivecoach.cli import ask, before, data, deploy, runs, schema, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError
 

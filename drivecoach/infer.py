@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from drivecoach.chat.template import split
 from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
 from drivecoach.registry import Domain
-from drivecoach.runtime import Runtime
+from drivecoach.runtime import Completion, Runtime
 
 Status = Literal["valid", "invalid", "failed"]
 
@@ -33,6 +33,8 @@ class Outcome:
     """The parsed answer (for the driving domain an Instruction), also when it breaks an invariant."""
     thinking: str = ""
     reason: str = ""
+    source: str = "model"
+    """Who answered: ``model``, or ``rules`` where the rule teacher's answer replaced the model's."""
     seconds: float = 0.0
     """From the question to the runtime until its answer, queueing included."""
 
@@ -43,6 +45,7 @@ class Outcome:
             "row": self.row,
             "input": self.input,
             "status": self.status,
+            "source": self.source,
             "answer": self.answer.model_dump(mode="json", by_alias=True) if parsed else self.answer,
             **({"thinking": self.thinking} if self.thinking else {}),
             "reason": self.reason,
@@ -58,22 +61,28 @@ def ask(runtime: Runtime, domain: Domain, text: str, row: int = 1) -> Outcome:
     try:
         state = domain.read_input(text)
     except InputError as error:
-        return Outcome(row, text, "failed", reason=f"input: {_flat(error)}")
+        return Outcome(row, text, "failed", reason=f"input: {flat(error)}")
     canonical = domain.write_input(state)
     try:
         completion = runtime.generate(canonical)
     except (InputError, RuntimeFailure) as error:
-        return Outcome(row, canonical, "failed", reason=_flat(error))
+        return Outcome(row, canonical, "failed", reason=flat(error))
+    return judge(domain, state, completion, row)
+
+
+def judge(domain: Domain, state: Any, completion: Completion, row: int = 1, *, check: bool = True) -> Outcome:
+    """What became of an answer: taken apart, read by the schema and, with ``check``, held against the invariants."""
+    canonical = domain.write_input(state)
     parts = split(completion.text)
-    seconds = completion.seconds
+    seen: dict[str, Any] = {"thinking": parts.thinking, "seconds": completion.seconds}
     try:
         answer = domain.read_answer(parts.text)
     except InputError as error:
-        reason = _flat(error) if completion.finished else "the answer was cut by the token limit"
-        return Outcome(row, canonical, "invalid", None, parts.thinking, f"schema: {reason}", seconds)
-    broken = "; ".join(str(item) for item in domain.violations(state, answer))
+        reason = flat(error) if completion.finished else "the answer was cut by the token limit"
+        return Outcome(row, canonical, "invalid", None, reason=f"schema: {reason}", **seen)
+    broken = "; ".join(str(item) for item in domain.violations(state, answer)) if check else ""
     status: Status = "invalid" if broken else "valid"
-    return Outcome(row, canonical, status, answer, parts.thinking, f"invariants: {broken}" if broken else "", seconds)
+    return Outcome(row, canonical, status, answer, reason=f"invariants: {broken}" if broken else "", **seen)
 
 
 def ask_many(runtime: Runtime, domain: Domain, texts: Iterable[str]) -> Iterator[Outcome]:
@@ -96,5 +105,6 @@ def ask_many(runtime: Runtime, domain: Domain, texts: Iterable[str]) -> Iterator
                 future.cancel()
 
 
-def _flat(error: DrivecoachError) -> str:
+def flat(error: DrivecoachError) -> str:
+    """An error on one line, every fault named."""
     return "; ".join([error.message, *map(str, error.faults)])

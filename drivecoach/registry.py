@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
 from drivecoach.errors import RecipeError
 
 DOMAINS = {"driving": "drivecoach.domain", "text": "drivecoach.text"}
-BACKENDS = {"peft": "drivecoach.train.peft_backend:fit"}
+BACKENDS = {"peft": "drivecoach.train.peft_backend", "unsloth": "drivecoach.train.unsloth_backend"}
 RUNTIMES = {
     "llamacpp": "drivecoach.runtime.llamacpp:LlamaCpp",
     "ollama": "drivecoach.runtime.ollama:Ollama",
@@ -21,6 +21,9 @@ class Domain(Protocol):
 
     Everything outside ``drivecoach.domain`` talks to the driving knowledge through these names alone.
     """
+
+    NAME: str
+    """Its name in recipes, as in DOMAINS."""
 
     SYSTEM: str
     """The system message of a model tuned for this domain."""
@@ -51,6 +54,18 @@ class Domain(Protocol):
 
     def uniform(self, count: int, without: Collection[str]) -> list[tuple[str, Any]]:
         """Inputs drawn evenly from all that exist, with their right answers; empty where nobody can say."""
+
+    def rule_answer(self, value: Any) -> Any:
+        """The rules' own answer for an input; None where there are no rules."""
+
+    def write_record(self, record: Mapping[str, Any]) -> str:
+        """The text of an input that came as a record of keys and values; it is not checked here."""
+
+    def record_keys(self) -> list[list[str]]:
+        """The keys of such a record, once for every set of names that is understood."""
+
+    def answer_schema(self) -> dict[str, Any]:
+        """JSON Schema of an answer."""
 
     def schemas(self) -> dict[str, dict[str, Any]]:
         """File name to JSON Schema, of what goes in and what comes out."""

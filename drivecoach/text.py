@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from drivecoach.errors import InputError
@@ -57,6 +57,25 @@ def vocabulary() -> tuple[str, ...]:
 def uniform(count: int, without: Collection[str]) -> list[tuple[str, Any]]:
     """Nobody can say what all texts are, or their right answers."""
     return []
+
+
+def rule_answer(value: str) -> None:
+    """There are no rules."""
+
+
+def write_record(record: Mapping[str, Any]) -> str:
+    """The text of a record's ``input`` key."""
+    return str(record.get("input", ""))
+
+
+def record_keys() -> list[list[str]]:
+    """A record has one key, ``input``."""
+    return [["input"]]
+
+
+def answer_schema() -> dict[str, Any]:
+    """A text."""
+    return {"type": "string"}
 
 
 def schemas() -> dict[str, dict[str, Any]]:

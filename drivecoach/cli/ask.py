@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drivecoach.cli import show
-from drivecoach.errors import DataError
-from drivecoach.files import written_aside
-from drivecoach.registry import load_domain
+from drivecoach.registry import Domain, load_domain
+
+if TYPE_CHECKING:
+    from drivecoach.batch.run import Settings
 
 Model = Annotated[str, typer.Option("--model", help="A GGUF file, or ollama:NAME.")]
 Host = Annotated[str | None, typer.Option("--host", help="Ollama's address (default: OLLAMA_HOST or 127.0.0.1:11434).")]
@@ -47,71 +45,59 @@ def ask(
 
 
 def infer(
-    source: Annotated[Path, typer.Argument(help='One input a line, plain or as {"input": "…"}.')],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Outcome rows, JSONL.")],
+    source: Annotated[Path, typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a feature), .parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet.")],
     model: Model = DEFAULT_MODEL,
-    host: Host = None,
+    host: Annotated[
+        list[str] | None, typer.Option("--host", help="An Ollama to ask; several share the work (repeatable).")
+    ] = None,
+    guard: Annotated[
+        str, typer.Option(help="A broken invariant: flag it, replace the answer by the rules', or off.")
+    ] = "flag",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
     domain: Annotated[str, typer.Option(help="Whose inputs these are.")] = "driving",
+    engine: Annotated[str, typer.Option(help="local, or ray for many machines (folders of Parquet).")] = "local",
     as_json: AsJson = False,
 ) -> None:
-    """Answer every line of a file; one outcome row (valid, invalid or failed) per input, in input order."""
-    import time
+    """Answer every row of a file; one outcome row (valid, invalid or failed) per input, in input order.
 
-    from drivecoach import infer as inference
-    from drivecoach.runtime import open_runtime
+    Interrupted or killed, the same command goes on where it was. Exit 1 when a row is not valid.
+    """
+    from drivecoach.batch.run import Settings
 
+    if guard not in GUARDS:
+        raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
     knowledge = load_domain(domain)
-    texts = list(read_inputs(source))
-    counts: Counter[str] = Counter()
-    start = time.perf_counter()
-    with (
-        open_runtime(model, host=host) as runtime,
-        written_aside(output) as part,
-        part.open("w", encoding="utf-8") as stream,
-        show.bar("infer") as open_bar,
-    ):
-        advance = open_bar(len(texts))
-        for outcome in inference.ask_many(runtime, knowledge, texts):
-            stream.write(json.dumps(outcome.to_json(), ensure_ascii=False) + "\n")
-            counts[outcome.status] += 1
-            advance()
-    seconds = time.perf_counter() - start
-    summary = {
-        "rows": len(texts),
-        **{status: counts[status] for status in ("valid", "invalid", "failed")},
-        "rows per second": round(len(texts) / seconds, 1),
-        "output": str(output),
-    }
+    settings = Settings(model, tuple(host or ()), guard, timeout)  # type: ignore[arg-type]  # checked above
+    summary = (
+        _infer_local(source, output, knowledge, settings)
+        if engine == "local"
+        else _infer_ray(source, output, knowledge, settings)
+    )
     if as_json:
         show.as_json(summary)
     else:
         show.table("infer", summary)
-    if counts["valid"] < len(texts):
+    if summary["valid"] < summary["rows"]:
         raise typer.Exit(1)
 
 
-def read_inputs(source: Path) -> Iterator[str]:
-    """Yield the input texts of a file of plain lines or of JSONL objects with an ``input`` key.
+GUARDS = ("flag", "replace", "off")
+ENGINES = ("local", "ray")
 
-    A line that starts with ``{`` but holds no such object is passed on as it is, and becomes a failed row.
-    """
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"no file at {source}", hint="check the path") from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{source} is not UTF-8", hint=f"convert it: iconv -f GB18030 -t UTF-8 {source}"
-        ) from None
-    except OSError as error:
-        raise DataError(f"cannot read {source}: {error.strerror}", hint="name a readable file") from None
-    if not text.strip():
-        raise DataError(f"{source} is empty", hint="give one feature line per line")
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line) if line.lstrip().startswith("{") else line
-            yield value["input"] if isinstance(value, dict) and isinstance(value.get("input"), str) else line
-        except json.JSONDecodeError:
-            yield line
+
+def _infer_local(source: Path, output: Path, domain: Domain, settings: Settings) -> dict[str, Any]:
+    from drivecoach.batch.read import open_source
+    from drivecoach.batch.run import run_batch
+
+    opened = open_source(source, domain)
+    with show.batch_bar(opened.rows) as advance:
+        return run_batch(opened, output, domain, settings, advance)
+
+
+def _infer_ray(source: Path, output: Path, domain: Domain, settings: Settings) -> dict[str, Any]:
+    from drivecoach.batch.ray import run_on_ray
+
+    return run_on_ray(source, output, domain, settings)

@@ -39,3 +39,24 @@ def bar(label: str) -> Iterator[Callable[[int], Callable[[], None]]]:
             return lambda: progress.advance(task)
 
         yield start
+
+
+@contextmanager
+def batch_bar(total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr with rows a second, valid answers and time left; call it with (rows, valid ones)."""
+    columns = (
+        TextColumn("infer"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}  {task.fields[valid]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        task = progress.add_task("infer", total=total, rate="", valid="")
+
+        def advance(done: int, valid: int) -> None:
+            speed = progress.tasks[0].speed
+            rate = f"{speed:.0f} rows/s" if speed else ""
+            progress.update(task, completed=done, rate=rate, valid=f"{valid / done:.1%} valid")
+
+        yield advance

@@ -12,10 +12,13 @@ from drivecoach.domain.seam import (
     answer_schema,
     read_answer,
     read_input,
+    record_keys,
+    rule_answer,
     schemas,
     vocabulary,
     write_answer,
     write_input,
+    write_record,
 )
 from drivecoach.domain.state import VehicleState, legal_states
 from drivecoach.domain.teacher import Advice, explain, teach
@@ -39,7 +42,9 @@ __all__ = [
     "parse_line",
     "read_answer",
     "read_input",
+    "record_keys",
     "render_line",
+    "rule_answer",
     "schemas",
     "teach",
     "uniform",
@@ -47,4 +52,5 @@ __all__ = [
     "vocabulary",
     "write_answer",
     "write_input",
+    "write_record",
 ]

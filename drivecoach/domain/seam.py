@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drivecoach.domain.instruction import Instruction, parse_instruction
@@ -12,7 +12,8 @@ from drivecoach.domain.rules import RULES
 from drivecoach.domain.rules.lights import LIGHT
 from drivecoach.domain.rules.start import STAGES
 from drivecoach.domain.state import VehicleState
-from drivecoach.domain.words import ACTIONS, FEATURES, LEVELS
+from drivecoach.domain.teacher import teach
+from drivecoach.domain.words import ACTIONS, ATTRIBUTES, FEATURES, LEVELS
 
 NAME = "driving"
 
@@ -41,6 +42,22 @@ def read_answer(text: str) -> Instruction:
 def write_answer(instruction: Instruction) -> str:
     """The canonical JSON of an instruction."""
     return instruction.to_json()
+
+
+def rule_answer(state: VehicleState) -> Instruction:
+    """The teacher's instruction, for where a model's cannot be used."""
+    return teach(state).instruction
+
+
+def write_record(record: Mapping[str, Any]) -> str:
+    """The feature line of a record with one key a feature, by Chinese or English name; not checked here."""
+    names = {attribute: feature for feature, attribute in ATTRIBUTES.items()}
+    return OPENING + "; ".join(f"{names.get(key, key)}:{value}" for key, value in record.items() if key) + CLOSING
+
+
+def record_keys() -> list[list[str]]:
+    """The 13 features, by Chinese and by English names."""
+    return [list(ATTRIBUTES), list(ATTRIBUTES.values())]
 
 
 def answer_schema() -> dict[str, Any]:

@@ -1,0 +1,5 @@
+"""Validated answers for files of any length: no row lost, none doubled, through faults and restarts."""
+
+from drivecoach.batch.answerer import Answerer, Guard
+
+__all__ = ["Answerer", "Guard"]

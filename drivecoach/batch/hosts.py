@@ -1,0 +1,161 @@
+"""Several servers as one: the freest that is up gets the next request, failures that pass are asked again."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from drivecoach.batch.level import Level
+from drivecoach.errors import DrivecoachError, RuntimeFailure
+from drivecoach.runtime import Again, Busy, Completion, Down, Runtime
+
+TRIES = 10
+"""How often one row is asked for before it is given up."""
+PATIENCE = 120.0
+"""Seconds without any answer from any server before the batch stops; a rerun goes on from there."""
+_FIRST_WAIT, _BUSY_WAIT, _LONGEST_WAIT = 0.05, 1.0, 5.0
+
+Open = Callable[[], Runtime]
+
+
+class GivenUp(RuntimeFailure):
+    """One row had only failures that pass, too many of them."""
+
+
+class _Host:
+    def __init__(self, open_runtime: Open) -> None:
+        self.open = open_runtime
+        self.runtime: Runtime | None = None
+        self.level = Level()
+        self.in_flight = 0
+        self.falls = 0
+        self.up_at = 0.0
+        """When it may be asked again after it was down."""
+
+
+class Hosts:
+    """Safe to use from many threads. Every runtime must serve the same model."""
+
+    def __init__(self, opens: Sequence[Open], *, patience: float = PATIENCE) -> None:
+        self._hosts = [_Host(open_runtime) for open_runtime in opens]
+        self._changed = threading.Condition()
+        self._patience = patience
+        self._trouble_since: float | None = None
+        """When the first failure came after which nobody has answered."""
+        self._stopped: BaseException | None = None
+        self.retries = 0
+        self.in_flight_most = 0
+
+    def ask(self, user: str, seed: int | None = None) -> Completion:
+        """The answer of one server or another.
+
+        Raises GivenUp after TRIES failures that pass, and stops every caller with RuntimeFailure when a failure is
+        permanent or nobody has answered for ``patience`` seconds.
+        """
+        tries = 0
+        last: _Host | None = None
+        while True:
+            host = self._take(last)
+            try:
+                if host.runtime is None:
+                    self._open(host)
+                assert host.runtime is not None  # noqa: S101  # _open sets it or raises
+                completion = host.runtime.generate(user, seed=seed)
+            except Again as error:
+                failure: Again = error
+            except DrivecoachError as error:
+                self._give(host)
+                if isinstance(error, RuntimeFailure):
+                    self.stop(error)
+                raise
+            except BaseException:
+                self._give(host)
+                raise
+            else:
+                self._answered(host)
+                return completion
+            last = host
+            tries += not isinstance(failure, Down | Busy)
+            self._failed(host, failure)
+            if tries >= TRIES:
+                raise GivenUp(f"{failure.message} ({tries} times)", hint=failure.hint) from failure
+            self._wait(_BUSY_WAIT if isinstance(failure, Busy) else _FIRST_WAIT * 2**tries)
+
+    def stop(self, error: BaseException) -> None:
+        """End the work of every thread: each ``ask`` raises ``error`` from now on."""
+        with self._changed:
+            self._stopped = self._stopped or error
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Drop every connection."""
+        for host in self._hosts:
+            if host.runtime is not None:
+                host.runtime.close()
+
+    def _take(self, last: _Host | None) -> _Host:
+        """Wait for a server that is up and has room; rather another one than the ``last``."""
+        with self._changed:
+            while True:
+                if self._stopped is not None:
+                    raise self._stopped
+                now = time.monotonic()
+                free = [host for host in self._hosts if host.up_at <= now and host.in_flight < host.level.limit]
+                if free:
+                    host = min(free, key=lambda host: (host is last, host.in_flight / host.level.limit))
+                    host.in_flight += 1
+                    self.in_flight_most = max(self.in_flight_most, sum(h.in_flight for h in self._hosts))
+                    return host
+                self._changed.wait(0.05)
+
+    def _open(self, host: _Host) -> None:
+        runtime = host.open()
+        with self._changed:
+            if host.runtime is None:
+                host.runtime = runtime
+                # An embedded engine knows its own best; a server's is found out.
+                if runtime.slots > 1:
+                    host.level = Level(runtime.slots, runtime.slots)
+                return
+        runtime.close()
+
+    def _answered(self, host: _Host) -> None:
+        with self._changed:
+            host.in_flight -= 1
+            host.falls = 0
+            host.level.done()
+            self._trouble_since = None
+            self._changed.notify()
+
+    def _failed(self, host: _Host, failure: Again) -> None:
+        with self._changed:
+            host.in_flight -= 1
+            self.retries += 1
+            now = time.monotonic()
+            if isinstance(failure, Busy):
+                host.level.busy()
+            if isinstance(failure, Down) and host.up_at <= now:
+                host.falls += 1
+                host.up_at = now + min(2.0, 0.1 * 2**host.falls) * random.uniform(0.5, 1)  # noqa: S311
+            self._trouble_since = self._trouble_since or now
+            if now - self._trouble_since > self._patience:
+                self._stopped = self._stopped or RuntimeFailure(
+                    f"no server has answered for {self._patience:g} s: {failure.message}",
+                    hint="mend or restart it, then run the same command again: what was answered is kept",
+                )
+            self._changed.notify_all()
+
+    def _give(self, host: _Host) -> None:
+        with self._changed:
+            host.in_flight -= 1
+            self._changed.notify()
+
+    def _wait(self, longest: float) -> None:
+        """Back off by a random time, or until the work is stopped."""
+        seconds = random.uniform(0.25, 1) * min(longest, _LONGEST_WAIT)  # noqa: S311
+        end = time.monotonic() + seconds
+        with self._changed:
+            while self._stopped is None and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)

@@ -163,6 +163,8 @@ class TrainConfig(_Section):
     optimizer: Literal["adamw_torch", "adamw_8bit"] = "adamw_torch"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """``auto``: bf16 on a GPU that has it, else fp32."""
+    auto_batch: bool = False
+    """Find the largest batch that fits; batch_size times gradient_accumulation stays."""
     gradient_checkpointing: bool = False
     max_length: int = Field(1024, gt=0)
     """Longest row in tokens, prompt and answer together; longer rows are refused, never cut."""
@@ -213,8 +215,8 @@ class Recipe(_Section):
             raise ValueError("train.best_by needs held-out rows: set data.validation")
         if self.base.source == "nano" and self.chat.template != "chatml":
             raise ValueError("base.source: nano speaks ChatML: set chat.template: chatml")
-        if self.base.source == "nano" and self.train.quantize:
-            raise ValueError("base.source: nano is made from nothing: train.quantize has no meaning")
+        if self.base.source == "nano" and (self.train.quantize or self.train.backend == "unsloth"):
+            raise ValueError("base.source: nano is made from nothing: no train.quantize, no train.backend: unsloth")
         return self
 
 

@@ -17,7 +17,9 @@ from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, Pair, identity, prepare, read_pairs
 from drivecoach.errors import ModelError
 from drivecoach.files import write_json, write_text
-from drivecoach.registry import BACKENDS, Domain, load, load_domain
+from drivecoach.registry import Domain, load_domain
+from drivecoach.train import processes
+from drivecoach.train.fit import fit
 
 RECIPE = "recipe.json"
 Say = Callable[[str], None]
@@ -59,6 +61,10 @@ class Run:
 
     def prepare(self) -> dict[str, Any]:
         """Check and split the data. Raises DataError when a row is refused, with a rejects file to read."""
+        with processes.first_goes_ahead():
+            return self._prepare()
+
+    def _prepare(self) -> dict[str, Any]:
         data, folder = self.recipe.data, self.folder / "data"
         inputs = {
             "sources": [identity(source) for source in data.sources],
@@ -93,11 +99,13 @@ class Run:
         if (done := stage.finished(folder, inputs)) is not None:
             self.say("train: unchanged, skipped")
             return done
-        stage.begin(folder)
-        self._drop_stale_checkpoints(folder, stage.fingerprint(inputs))
-        fit = load(BACKENDS, self.recipe.train.backend)
-        results: dict[str, Any] = fit(self.recipe, self.chat, self.pairs("train"), self.pairs("validation"), folder)
-        stage.finish(folder, inputs, results, [results["fitted"]])
+        with processes.first_goes_ahead():
+            if processes.is_first():
+                stage.begin(folder)
+                self._drop_stale_checkpoints(folder, stage.fingerprint(inputs))
+        results = fit(self.recipe, self.chat, self.pairs("train"), self.pairs("validation"), folder, self.say)
+        if processes.is_first():
+            stage.finish(folder, inputs, results, [results["fitted"]])
         self.say(f"train: {results['steps']} steps, loss {results['loss']:.4f}")
         return results
 
@@ -174,7 +182,8 @@ def make_chat(recipe: Recipe) -> Chat:
     """How the recipe's model is spoken to. Raises RecipeError for a template that is missing or cannot be learned."""
     settings = recipe.chat
     system = load_domain(recipe.domain).SYSTEM if settings.system is None else settings.system
-    return Chat(system, settings.thinking, read_family(settings.template, settings.end))
+    family = read_family(settings.template, settings.end)
+    return Chat(system, settings.thinking, family, settings.thinking_share)
 
 
 def gguf_name(recipe: Recipe, quantization: str) -> str:

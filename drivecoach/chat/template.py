@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class Chat:
     thinking: Thinking = "strip"
     """``strip``: it never thinks; ``keep``: always where it was taught; ``mixed``: on or off per request."""
     family: Family = CHATML
+    thinking_share: float = 0.5
+    """``mixed``: of the rows that hold reasoning, the share that is taught with it."""
 
     def __post_init__(self) -> None:
         self.refuse("system", self.system)
@@ -82,6 +85,15 @@ class Chat:
         if self.thinking != "strip" and think and answer.thinking:
             return f"<think>\n{answer.thinking}\n</think>\n\n{answer.text}{self.end}"
         return answer.text + self.end
+
+    def thinks(self, key: str, output: str) -> bool:
+        """Whether a row is taught to think: with ``mixed``, those that reason do by a hash of their ``key``."""
+        if self.thinking != "mixed":
+            return True
+        if not split(output).thinking:
+            return False
+        digest = hashlib.sha256(b"think:" + key.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:7]) / 2**56 < self.thinking_share
 
     def metadata(self) -> dict[str, str]:
         """The fields that a GGUF keeps of this chat, beside the template that every GGUF has."""

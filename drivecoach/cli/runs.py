@@ -10,6 +10,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.deploy import deploy_where_it_runs
 from drivecoach.config import load_recipe
+from drivecoach.train import processes
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/nano.yaml")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/nano")]
@@ -17,6 +18,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: --set train.epochs=2 (repeatable).")
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Where run folders lie.")]
+AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Find the largest batch that fits into memory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -25,10 +27,11 @@ def tune(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     examples: Annotated[int, typer.Option(min=0, help="Answer this many held-out inputs at the end.")] = 0,
+    auto_batch: AutoBatch = False,
     as_json: AsJson = False,
 ) -> None:
     """Check, split, train, export and evaluate in one command; stages whose inputs did not change are skipped."""
-    run = _open_recipe(recipe, overrides, runs, quiet=as_json)
+    run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch)
     run.prepare()
     trained = run.train()
     exported = run.export()
@@ -43,11 +46,22 @@ def tune(
     _summary(run, trained, exported, scores)
 
 
-def train(recipe: RecipePath, overrides: Overrides = None, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
-    """Check and split the data, then fit the model; goes on from the last checkpoint."""
-    run = _open_recipe(recipe, overrides, runs, quiet=as_json)
+def train(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    auto_batch: AutoBatch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check and split the data, then fit the model; goes on from the last checkpoint.
+
+    Several GPUs: accelerate launch -m drivecoach train RECIPE.
+    """
+    run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch)
     run.prepare()
     results = run.train()
+    if not processes.is_first():
+        return
     if as_json:
         show.as_json(results)
     else:
@@ -75,12 +89,14 @@ def evaluate(run_folder: RunFolder, as_json: AsJson = False) -> None:
         show.table(f"{run.folder}/evaluate", _score_rows(scores))
 
 
-def _open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool) -> Any:
+def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool, auto_batch: bool = False) -> Any:
+    """The run that a recipe describes, its folder made; of several processes only the first one speaks."""
     from drivecoach.pipeline import Run
 
-    loaded = load_recipe(recipe, overrides)
-    run = Run(runs / loaded.name, loaded, _say(quiet))
-    run.save_recipe()
+    loaded = load_recipe(recipe, [*(overrides or []), *(["train.auto_batch=true"] if auto_batch else [])])
+    run = Run(runs / loaded.name, loaded, _say(quiet) if processes.is_first() else lambda text: None)
+    if processes.is_first():
+        run.save_recipe()
     return run
 
 

@@ -19,6 +19,7 @@ def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
     """
     import torch
     from peft import PeftModel
+    from safetensors import SafetensorError
     from transformers import AutoTokenizer
 
     _check_adapter(base, adapter)
@@ -26,7 +27,7 @@ def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
     stored = model.config.dtype if model.config.dtype in (torch.float16, torch.bfloat16) else torch.float32
     try:
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise ModelError(
             f"the adapter in {adapter} does not fit {base.name}: {str(error).splitlines()[0]}",
             hint="train again with this recipe, or export with the recipe it was trained with",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
+
+from drivecoach.errors import TrainError
 
 METRICS = "metrics.jsonl"
 PLOT = "loss.png"
@@ -24,6 +27,8 @@ class Report(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Size the bar; drop metrics of steps that a resumed run will do again."""
         self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
+        if not state.is_world_process_zero:
+            return
         kept = [line for line in read_metrics(self._metrics) if line["step"] <= state.global_step]
         self._metrics.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
@@ -34,13 +39,21 @@ class Report(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Append one line of metrics, and show the loss beside the bar."""
         values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        if not math.isfinite(values.get("loss", 0.0)):
+            raise TrainError(
+                f"the loss is {values['loss']} at step {state.global_step}: training diverged",
+                hint="lower train.learning_rate (try a tenth), raise train.warmup_steps, lower train.max_grad_norm, or "
+                "set train.precision: fp32; then run again (checkpoints of the old settings are not used)",
+            )
+        if not state.is_world_process_zero:
+            return
         with self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": state.global_step, **values}) + "\n")
         if "loss" in values:
             self._progress.update(self._task, loss=f"loss {values['loss']:.4f}")
 
 
-def training_bar() -> Progress:
+def training_bar(*, shown: bool = True) -> Progress:
     """The bar that `Report` moves: steps, loss, time left."""
     return Progress(
         TextColumn("{task.description}"),
@@ -48,6 +61,7 @@ def training_bar() -> Progress:
         MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
+        disable=not shown,
     )
 
 

@@ -1,0 +1,88 @@
+"""`drivecoach doctor` and `drivecoach plan`: what one wants to know before a run starts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drivecoach.cli import show
+from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
+
+
+def doctor(
+    runs: Runs = Path("runs"),
+    host: Annotated[str | None, typer.Option(help="Ollama's address (default: OLLAMA_HOST).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for everything that tuning and serving can use; exit 1 when something needed is missing."""
+    from drivecoach.doctor import examine
+
+    findings = []
+    for finding in examine(runs, host):
+        findings.append(finding)
+        if as_json:
+            continue
+        mark = "[green]ok[/]  " if finding.ok else "[red]no[/]  " if finding.needed else "[yellow]none[/]"
+        show.stdout.print(mark, end=" ")
+        show.stdout.print(f"{finding.name}: {finding.found}", markup=False)
+        if not finding.ok:
+            show.stdout.print(f"     mend: {finding.mend}", markup=False)
+    if as_json:
+        show.as_json([asdict(finding) for finding in findings])
+    if any(finding.needed and not finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the probe.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Say how large, how long and how much a run will be; checks the data and tries a few steps, trains nothing."""
+    from drivecoach.train.plan import free_disk
+    from drivecoach.train.plan import plan as make_plan
+
+    run = open_recipe(recipe, overrides, runs, quiet=as_json)
+    run.prepare()
+    made = make_plan(run.recipe, run.chat, run.pairs("train"), steps)
+    if as_json:
+        show.as_json(asdict(made))
+        return
+    show.table(f"plan: {run.recipe.name}", {**_rows(made), "disk free": f"{free_disk(runs) / 1024**3:.0f} GiB"})
+
+
+def _rows(made: Any) -> dict[str, str]:
+    probe, download = made.probe, made.download
+    share = made.trained_parameters / made.parameters
+    rows = {
+        "parameters": f"{made.parameters:,}, trained {made.trained_parameters:,} ({share:.2%})",
+        "rows": f"{made.rows:,} to train on, {made.too_long:,} too long for train.max_length",
+        "tokens per epoch": f"{made.tokens_per_epoch:,}",
+        "steps": f"{made.steps:,}",
+        "memory": f"weights {_size(made.weights_bytes)}, gradients and optimizer {_size(made.optimizer_bytes)}",
+        "probe": "left out: the model does not fit into this machine's memory",
+        "download": "the hub cannot be asked" if download is None else "nothing",
+    }
+    if probe:
+        rows["probe"] = (
+            f"{probe['seconds_per_step']:.3f} s a step, peak memory {_size(probe['peak_bytes'])}; "
+            f"the run will take about {_duration(probe['seconds'])}"
+        )
+    if download:
+        rows["download"] = f"{_size(sum(download.values()))} in {len(download)} files"
+    return rows
+
+
+def _size(count: float) -> str:
+    return f"{count / 1024**3:.2f} GiB" if count >= 1024**3 else f"{count / 1024**2:.1f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -124,8 +124,8 @@ class Run:
             self.say("export: unchanged, skipped")
             return results
         stage.begin(folder)
-        held_out = [pair.input for pair in self.pairs("test") or self.pairs("train")][:PARITY_STATES]
-        prompts = [self.chat.prompt(text) for text in held_out]
+        held_out = (self.pairs("test") or self.pairs("train"))[:PARITY_STATES]
+        prompts = [self.chat.prompt(pair.input, pair.history) for pair in held_out]
         results = export_stage.export(
             self.recipe, self.chat, self.folder / "train" / trained["results"]["fitted"], prompts, folder, self.say
         )
@@ -149,15 +149,18 @@ class Run:
         seen = {pair.input for name in SPLITS for pair in self.pairs(name)}
         from drivecoach.chat.template import split
 
+        held_out = self.pairs("test")
         tests = {
-            "test": [(p.input, self.domain.read_answer(split(p.output).text)) for p in self.pairs("test")],
+            "test": [(p.input, self.domain.read_answer(split(p.output).text)) for p in held_out],
             "uniform": self.domain.uniform(UNIFORM_STATES, seen),
         }
+        histories = {"test": [pair.history for pair in held_out]}
         results = {}
         with open_runtime(str(self.quantized)) as runtime:
             for name, pairs in tests.items():
                 if pairs:
-                    results[name] = score(runtime, self.domain, pairs, advance(len(pairs))).to_json()
+                    bar = advance(len(pairs))
+                    results[name] = score(runtime, self.domain, pairs, bar, histories.get(name)).to_json()
         stage.finish(folder, inputs, results, [])
         return results
 

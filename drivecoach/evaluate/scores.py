@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
-from drivecoach.infer import Outcome, ask_many
+from drivecoach.chat import Message
+from drivecoach.infer import Outcome, ask, ask_many
 from drivecoach.registry import Domain
-from drivecoach.runtime import Runtime
+from drivecoach.runtime import Completion, Runtime
+from drivecoach.runtime.llamacpp import LlamaCpp
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,20 @@ def score(
     domain: Domain,
     pairs: Sequence[tuple[str, Any]],
     advance: Callable[[], None] = lambda: None,
+    histories: Sequence[Sequence[Message]] | None = None,
 ) -> Scores:
     """Ask for every input of ``pairs`` (canonical input, parsed right answer) and compare.
 
-    ``advance`` is called once per answer, for a progress bar.
+    ``advance`` is called once per answer, for a progress bar. ``histories`` are the turns before each input, where
+    there are any (for the embedded runtime only).
     """
-    outcomes = [*_ask(runtime, domain, [text for text, _ in pairs], advance)]
+    if histories and any(histories):
+        outcomes = []
+        for (text, _), history in zip(pairs, histories, strict=True):
+            outcomes.append(ask(cast(Runtime, _After(cast(LlamaCpp, runtime), history)), domain, text))
+            advance()
+    else:
+        outcomes = [*_ask(runtime, domain, [text for text, _ in pairs], advance)]
     right: Counter[str] = Counter()
     wrong: list[dict[str, Any]] = []
     for outcome, (text, expected) in zip(outcomes, pairs, strict=True):
@@ -69,6 +79,17 @@ def score(
         milliseconds=1000 * median(alone),
         wrong=wrong,
     )
+
+
+@dataclass(frozen=True)
+class _After:
+    """The embedded runtime in the middle of a conversation."""
+
+    runtime: LlamaCpp
+    history: Sequence[Message]
+
+    def generate(self, user: str, *, seed: int | None = None) -> Completion:
+        return self.runtime.complete(self.runtime.chat.prompt(user, self.history))
 
 
 def _ask(

@@ -68,6 +68,8 @@ def run(
         say(f"train: {too_long} row(s) are longer than {settings.max_length} tokens and left out")
     if not rows:
         raise DataError("no row is short enough to train on", hint="raise train.max_length")
+    if settings.best_by and not held_out:
+        raise DataError("train.best_by needs validation rows, and there are none", hint="raise data.validation")
     base = None if backend is None else forgetting.ask(model, tokenizer, chat)  # an adapter does nothing at first
     if settings.auto_batch:
         settings = memory.auto_batch(model, rows, settings)
@@ -176,6 +178,7 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
         save_total_limit=2,
         eval_strategy="steps" if evaluate else "no",
         eval_steps=settings.checkpoint_steps,
+        restore_callback_states_from_checkpoint=settings.patience is not None,  # the patience that is left
         load_best_model_at_end=best is not None,
         metric_for_best_model=_BEST[best] if best else None,
         greater_is_better=best == "exact_match" if best else None,

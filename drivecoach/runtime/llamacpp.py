@@ -128,9 +128,13 @@ def _start(path: Path, context: int) -> Any:
     parameters.fit_params = False
     parameters.ui = False
     parameters.endpoint_slots = False
+    parameters.warmup = False
     try:
-        return xllamacpp.Server(parameters)
+        server = xllamacpp.Server(parameters)
     except (RuntimeError, ValueError) as error:
         raise ModelError(
             f"llama.cpp cannot load {path}: {error}", hint="export it again: drivecoach export RUN"
         ) from error
+    # The engine's loop may not have begun yet, and if it were stopped before, closing would hang: an answer proves it.
+    server.handle_completions({"prompt": [0], "n_predict": 1})
+    return server

@@ -1,0 +1,161 @@
+"""The embedded llama.cpp alone: quiet, locked, freed when closed, and clear about files it cannot use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import ChainMap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from gguf import GGUFWriter
+
+from drivecoach.chat import Chat
+from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.export.gguf_writer import write_gguf
+from drivecoach.runtime import open_runtime
+from drivecoach.runtime.llamacpp import LlamaCpp
+from tests.support.scripted_model import write_scripted_gguf
+from tests.support.tiny_models import byte_level_tokenizer, save_model, save_tokenizer
+
+ROOT = Path(__file__).parents[2]
+CHAT = Chat("你是教练。")
+SETTINGS = {"drivecoach.temperature": 0.0, "drivecoach.num_ctx": 256, "drivecoach.num_predict": 8}
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose answers hang on the whole prompt."""
+    folder = tmp_path_factory.mktemp("random")
+    tokenizer = byte_level_tokenizer()
+    save_tokenizer(tokenizer, folder, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    save_model("qwen3", folder, rows=tokenizer.get_vocab_size())
+    target = folder / "random.gguf"
+    write_gguf(folder, target, metadata={**CHAT.metadata(), **SETTINGS}, chat_template=CHAT.source)
+    return target
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scripted_gguf(tmp_path_factory.mktemp("scripted") / "m.gguf", "松开油门", chat=CHAT)
+
+
+def test_sixteen_at_once_get_the_answers_that_one_by_one_get(random_model: Path) -> None:
+    texts = [f"text {number * 37} 前方路口 {number}" for number in range(64)]
+    with LlamaCpp(random_model) as runtime, ThreadPoolExecutor(16) as pool:
+        alone = [runtime.generate(text).text for text in texts]
+        again = [runtime.generate(text).text for text in texts]
+        together = [completion.text for completion in pool.map(runtime.generate, texts)]
+    assert again == alone
+    assert len(set(alone)) >= 40, "answers must differ for a mix-up to show"
+    # Sums are taken in another order when requests share a batch: a tie of a random model may fall otherwise.
+    assert sum(a == b for a, b in zip(alone, together, strict=True)) >= 60
+
+
+def test_a_prompt_that_does_not_fit_is_refused_and_the_next_is_answered(scripted: Path) -> None:
+    with LlamaCpp(scripted) as runtime:
+        with pytest.raises(RuntimeFailure, match="256") as caught:
+            runtime.generate("1 2 3 " * 200)
+        assert "num_ctx" in caught.value.hint
+        assert runtime.generate("1 2 3").text == "松开油门"
+
+
+def test_it_is_quiet_and_its_port_is_locked_and_gone_after_closing(scripted: Path) -> None:
+    code = """
+import sys, httpx
+from pathlib import Path
+from drivecoach.runtime.llamacpp import LlamaCpp
+with LlamaCpp(Path(sys.argv[1])) as runtime:
+    address = runtime._server.listening_address
+    assert address.startswith("http://127.0.0.1:"), address
+    for method, path in [("POST", "/completion"), ("POST", "/v1/chat/completions"), ("POST", "/tokenize"),
+                         ("GET", "/props"), ("GET", "/slots"), ("GET", "/v1/models"), ("GET", "/metrics")]:
+        answer = httpx.request(method, address + path, json={"prompt": "x"} if method == "POST" else None)
+        assert answer.status_code == 401, (path, answer.status_code)
+        assert answer.headers.get("access-control-allow-origin", "") == "", path
+    assert httpx.get(address + "/").status_code == 404
+    print(runtime.generate("x").text)
+try:
+    httpx.get(address + "/health")
+except httpx.ConnectError:
+    print("gone")
+"""
+    command = [sys.executable, "-c", code, str(scripted)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr == ""
+    assert done.stdout == "松开油门\ngone\n"
+    assert done.returncode == 0
+
+
+def test_closing_frees_the_engine(scripted: Path) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("needs /proc")
+    with LlamaCpp(scripted) as runtime:
+        runtime.generate("x")
+        during = threads()
+    before = threads()
+    for _ in range(3):
+        with LlamaCpp(scripted) as runtime:
+            runtime.generate("x")
+    assert during > before + 2
+    assert threads() <= before + 1
+
+
+def damaged(change: Callable[[bytes], bytes]) -> Callable[[Path, Path], None]:
+    def make(good: Path, target: Path) -> None:
+        target.write_bytes(change(good.read_bytes()))
+
+    return make
+
+
+def empty(*fields: dict[str, str | float]) -> Callable[[Path, Path], None]:
+    """A GGUF without a single tensor, with these fields."""
+
+    def make(good: Path, target: Path) -> None:
+        writer = GGUFWriter(target, "qwen3")
+        for key, value in ChainMap(*fields).items():
+            writer.add_string(key, value) if isinstance(value, str) else writer.add_float32(key, value)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (None, "no model at"),
+        (damaged(lambda data: b""), "empty"),
+        (damaged(lambda data: b"GIF89a" + data), "not a GGUF"),
+        (damaged(lambda data: data[:-100]), "not a whole GGUF"),
+        (damaged(lambda data: data[:2000]), "not a whole GGUF"),
+        (empty(), "does not say how it is spoken to"),
+        (empty(CHAT.metadata(), SETTINGS), "cannot load"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why_and_what_to_do(
+    scripted: Path, tmp_path: Path, make: Callable[[Path, Path], None] | None, said: str
+) -> None:
+    target = tmp_path / "model.gguf"
+    if make:
+        make(scripted, target)
+    with pytest.raises(ModelError, match=said) as caught:
+        open_runtime(str(target))
+    assert str(target) in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_folder_and_a_host_are_refused(scripted: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model at"):
+        open_runtime(str(tmp_path))
+    with pytest.raises(ModelError, match="in this process"):
+        open_runtime(str(scripted), host="http://127.0.0.1:11434")
+    with open_runtime(f"llamacpp:{scripted}") as runtime:
+        assert runtime.generate("x").finished

@@ -261,8 +261,9 @@ def _accept(read: _Read, domain: Domain) -> Accepted:
 
 
 def json_line(value: Any) -> str:
-    """One line of JSONL."""
-    return json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    """One line of JSONL; half a surrogate pair, which UTF-8 cannot hold, stays the escape that it was in JSON."""
+    text = json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _digest(text: str) -> bytes:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from drivecoach.data.split import split_name
 from drivecoach.errors import DataError
 from drivecoach.files import sha256, write_text
 
@@ -15,15 +16,27 @@ COUNT = 7799
 SEED = 3407
 
 
+def taught(line: str) -> bool:
+    """Whether a recipe with the usual shares (10% validation, 10% test) trains on this line."""
+    return split_name(line, 0.1, 0.1) == "train"
+
+
 def generate(target: Path, count: int = COUNT, seed: int = SEED) -> dict[str, Any]:
     """Write ``count`` pairs to ``target`` (a JSON list, one pair a line) and a card ``README.md`` beside it.
 
-    The same ``count`` and ``seed`` give the same bytes. Returns what the card counts.
+    The same ``count`` and ``seed`` give the same bytes. Returns what the card counts. Raises DataError for a count
+    that cannot be drawn, and where a README.md that is no such card would be written over.
     """
     from drivecoach import domain
 
+    card = target.with_name("README.md")
+    if card.exists() and not card.read_bytes().startswith(f"# {target.name}\n".encode()):
+        raise DataError(
+            f"{card} is not the card of {target.name}, and would be written over",
+            hint=f"choose a folder of its own, e.g. datasets/{target.name}",
+        )
     try:
-        drawn = domain.draw_pairs(count, seed)
+        drawn = domain.draw_pairs(count, seed, taught)
     except ValueError as error:
         raise DataError(f"cannot draw {count} pairs: {error}", hint="choose another --count") from None
     lines = []
@@ -43,7 +56,7 @@ def generate(target: Path, count: int = COUNT, seed: int = SEED) -> dict[str, An
         "bytes": target.stat().st_size,
         "sha256": sha256(target),
     }
-    write_text(target.parent / "README.md", _card(target.name, summary, rules))
+    write_text(card, _card(target.name, summary, rules))
     return summary
 
 
@@ -62,10 +75,11 @@ recordings of real lessons. A file of your own in the same form drops in without
 The input is the canonical feature line; the output holds the reasoning (the features that decide, then the rule's
 reason) and the instruction: `动作` (1 to 6 action phrases), `级别` (提示, 警告, 危险), `话术` (what the coach says).
 
-**How they were drawn.** Each of the {summary["rules"]} rules gets a share by the square root of how many of the 292,352
-legal states it answers; inside a rule, every exam item gets the same share. Drawn evenly, 74% would be 危险, and the
-steps of an exam item under 1%. No input occurs twice. Seed {summary["seed"]}: `drivecoach data generate --seed
-{summary["seed"]}` gives the same bytes.
+**How they were drawn.** Each of the {summary["rules"]} rules gets a share by the 0.4th power of how many of the 292,352
+legal states it answers; inside a rule every exam item gets the same share, and inside an item every different list of
+actions. Drawn evenly, 74% would be 危险, and the steps of an exam item under 1%. Some lists of actions are right for one
+or two states only; where the splits below would teach none of these, none was drawn. No input occurs twice.
+Seed {summary["seed"]}: `drivecoach data generate --seed {summary["seed"]}` gives the same bytes.
 
 | | |
 |---|---|

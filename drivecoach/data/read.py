@@ -145,8 +145,10 @@ class _Values:
                 cut = error.msg.startswith("Unterminated") or error.pos > len(self._text) - 16
                 if not cut or not self._more():
                     raise self._fault(error.msg, error.pos) from None
-            except RecursionError:
-                raise self._fault("too deeply nested", self._at) from None
+            except UnicodeDecodeError:
+                raise
+            except (RecursionError, ValueError) as error:
+                raise self._fault(_beyond_json(error), self._at) from None
 
     def end(self) -> None:
         """Nothing may stand here any more."""
@@ -184,8 +186,13 @@ def _json_lines(path: Path, stream: TextIO) -> Iterator[Row]:
             yield Row(number, json.loads(line))
         except json.JSONDecodeError as error:
             yield Row(number, line.rstrip("\r\n"), f"not valid JSON: {error.msg} at column {error.colno}")
-        except RecursionError:
-            yield Row(number, line.rstrip("\r\n"), "not valid JSON: too deeply nested")
+        except (RecursionError, ValueError) as error:
+            yield Row(number, line.rstrip("\r\n"), f"not valid JSON: {_beyond_json(error)}")
+
+
+def _beyond_json(error: RecursionError | ValueError) -> str:
+    """Why Python will not read what is JSON by the letter."""
+    return "too deeply nested" if isinstance(error, RecursionError) else "a number has too many digits"
 
 
 def _is_one_object(path: Path) -> bool:
@@ -196,7 +203,7 @@ def _is_one_object(path: Path) -> bool:
         return False
     try:
         whole = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return not isinstance(whole, dict) or not any(isinstance(value, str) for value in whole.values())
 
@@ -204,7 +211,7 @@ def _is_one_object(path: Path) -> bool:
 def _is_json(line: str) -> bool:
     try:
         json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -1,43 +1,59 @@
-"""Drawing states: training pairs by rule and item, so that rare situations are taught; test states evenly."""
+"""Drawing states: training pairs by rule, item and instruction, so that rare situations are taught; test states evenly."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from drivecoach.domain.instruction import Instruction
 from drivecoach.domain.line import render_line
 from drivecoach.domain.state import VehicleState, legal_states
 from drivecoach.domain.teacher import Advice, teach
+from drivecoach.domain.words import Action
 
 _T = TypeVar("_T")
+_Drawn = tuple[VehicleState, Advice]
+
+_FLATTENING = 1 / 3
+"""Exponent of a rule's share of the pairs: 1 would draw states evenly, 0 rules evenly."""
 
 
-def draw_pairs(count: int, seed: int) -> list[tuple[VehicleState, Advice]]:
+def draw_pairs(count: int, seed: int, taught: Callable[[str], bool]) -> list[_Drawn]:
     """Draw ``count`` different states with the teacher's advice; the same seed draws the same, in the same order.
 
-    Every rule gets a share by the square root of how many states it answers (drawn evenly, three quarters of all
-    pairs would be an open door, a belt or a stalled engine), and inside a rule every exam item gets the same share.
-    Raises ValueError when ``count`` is less than the number of rules or more than there are legal states.
+    Every rule gets a share by the cube root of how many states it answers (drawn evenly, three quarters of all pairs
+    would be an open door, a belt or a stalled engine); inside a rule every exam item gets the same share, and inside
+    an item every different list of actions (the night light aside).
+
+    ``taught`` tells whether a canonical line belongs to the training split. Some lists of actions are right for one
+    or two states only; where none of these would be taught, none is drawn: nothing is tested that was never shown.
+    Raises ValueError when ``count`` is less than the number of rules or more than there are states to draw.
     """
-    by_rule: dict[str, dict[str, list[tuple[VehicleState, Advice]]]] = {}
+    groups: dict[str, dict[str, dict[tuple[Action, ...], list[_Drawn]]]] = {}
     for state in legal_states():
         advice = teach(state)
-        by_rule.setdefault(advice.rule.id, {}).setdefault(state.item, []).append((state, advice))
-    sizes = {rule: sum(map(len, items.values())) for rule, items in by_rule.items()}
-    if not len(sizes) <= count <= sum(sizes.values()):
-        raise ValueError(
-            f"count must be from {len(sizes)} (one a rule) to {sum(sizes.values())} (all states)"
-        )
-    quotas = _shares({rule: math.sqrt(size) for rule, size in sizes.items()}, sizes, count)
+        actions = advice.instruction.actions
+        plain = actions[:-1] if advice.light else actions
+        groups.setdefault(advice.rule.id, {}).setdefault(state.item, {}).setdefault(plain, []).append((state, advice))
     generator = random.Random(seed)  # noqa: S311  # reproducible, not secret
-    drawn: list[tuple[VehicleState, Advice]] = []
-    for rule, items in by_rule.items():
-        item_sizes = {item: len(states) for item, states in items.items()}
-        for item, quota in _shares(dict.fromkeys(items, 1.0), item_sizes, quotas[rule]).items():
-            drawn += generator.sample(items[item], quota)
+    for items in groups.values():
+        for answers in items.values():
+            for plain, states in list(answers.items()):
+                if any(taught(render_line(state)) for state, _ in states):
+                    generator.shuffle(states)
+                else:
+                    del answers[plain]
+    sizes = {rule: sum(map(_size, items.values())) for rule, items in groups.items()}
+    if not len(sizes) <= count <= sum(sizes.values()):
+        raise ValueError(f"count must be from {len(sizes)} (one a rule) to {sum(sizes.values())} (all that are taught)")
+    quotas = _shares({rule: size**_FLATTENING for rule, size in sizes.items()}, sizes, count)
+    drawn: list[_Drawn] = []
+    for rule, items in groups.items():
+        for item, quota in _evenly({item: _size(answers) for item, answers in items.items()}, quotas[rule]).items():
+            answers = items[item]
+            for plain, share in _evenly({plain: len(states) for plain, states in answers.items()}, quota).items():
+                drawn += answers[plain][:share]
     generator.shuffle(drawn)
     return drawn
 
@@ -49,15 +65,20 @@ def uniform(count: int, without: Collection[str], seed: int = 20_240_601) -> lis
     return [(line, teach(state).instruction) for line, state in chosen]
 
 
+def _size(answers: dict[tuple[Action, ...], list[_Drawn]]) -> int:
+    return sum(map(len, answers.values()))
+
+
+def _evenly(limits: dict[_T, int], total: int) -> dict[_T, int]:
+    return _shares(dict.fromkeys(limits, 1.0), limits, total)
+
+
 def _shares(weights: dict[_T, float], limits: dict[_T, int], total: int) -> dict[_T, int]:
     """Split ``total`` by ``weights``, at least one each where it suffices, none past its limit."""
     shares = dict.fromkeys(weights, 0)
     for _ in range(total):
         open_keys = [key for key in weights if shares[key] < limits[key]]
         # the key that is furthest behind its weight; ties go to the first
-        key = min(
-            open_keys,
-            key=lambda key: (shares[key] + 0.5) / weights[key] if shares[key] else -1 / weights[key],
-        )
+        key = min(open_keys, key=lambda key: (shares[key] + 0.5) / weights[key] if shares[key] else -1 / weights[key])
         shares[key] += 1
     return shares

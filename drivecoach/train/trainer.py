@@ -122,7 +122,7 @@ def _finish(
         "rows": len(rows),
         "too_long": too_long,
         "longest_row": max(len(row["input_ids"]) for row in rows),
-        "loss": _last(state.log_history, "loss"),
+        "loss": _last(state.log_history, "loss") or _last(state.log_history, "train_loss"),
         "validation_loss": _last(state.log_history, "eval_loss"),
         **({"best_step": state.best_global_step, f"best_{by}": state.best_metric} if by else {}),
     }
@@ -184,6 +184,7 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
         greater_is_better=best == "exact_match" if best else None,
         dataset_kwargs={"skip_prepare_dataset": True},
         disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
         report_to=list(settings.report_to) or "none",
     )
 

@@ -1,4 +1,4 @@
-"""Drawing states: training pairs by rule, item and instruction, so that rare situations are taught; test states evenly."""
+"""Drawing states: training pairs by rule, item and actions, so that rare situations are taught; test states evenly."""
 
 from __future__ import annotations
 

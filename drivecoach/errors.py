@@ -61,5 +61,9 @@ class RuntimeFailure(DrivecoachError):
     """A model server that cannot be reached, refuses, or answers outside its protocol."""
 
 
+class AnswerError(DrivecoachError):
+    """A model's answer that is no instruction, or a state that has none."""
+
+
 class StorageError(DrivecoachError):
     """Files could not be written: disk full, folder not writable, output in use."""

@@ -56,6 +56,7 @@ class Answerer:
         window: deque[tuple[int, str | None, Outcome | Future[Outcome]]] = deque()
         asking: dict[str, Future[Outcome]] = {}
         pool = ThreadPoolExecutor(THREADS)
+        self._hosts.start()
         try:
             for row, text in enumerate(texts, start=1):
                 try:
@@ -75,6 +76,8 @@ class Answerer:
                     yield self._next(window, asking)
             while window:
                 yield self._next(window, asking)
+        except GeneratorExit:
+            raise
         except BaseException as error:
             self._hosts.stop(error)
             raise

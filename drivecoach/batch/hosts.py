@@ -83,6 +83,11 @@ class Hosts:
                 raise GivenUp(f"{failure.message} ({tries} times)", hint=failure.hint) from failure
             self._wait(_BUSY_WAIT if isinstance(failure, Busy) else _FIRST_WAIT * 2**tries)
 
+    def start(self) -> None:
+        """Forget what stopped the work before."""
+        with self._changed:
+            self._stopped = self._trouble_since = None
+
     def stop(self, error: BaseException) -> None:
         """End the work of every thread: each ``ask`` raises ``error`` from now on."""
         with self._changed:

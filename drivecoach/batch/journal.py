@@ -73,7 +73,8 @@ class Journal:
             except sqlite3.Error as error:
                 raise self._failure(error) from error
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """How many answers are in it."""
         with self._lock:
             return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
 

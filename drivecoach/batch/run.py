@@ -48,7 +48,7 @@ def run_batch(
     start = time.perf_counter()
     journal_path = output.with_name(output.name + ".journal")
     with Journal(journal_path, belongs_to(settings, domain)) as journal:
-        known = len(journal)
+        known = journal.count()
         hosts = Hosts(opens(settings), patience=settings.patience)
         answerer = Answerer(hosts, domain, journal, guard=settings.guard)
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +48,10 @@ def ask(
 
 
 def infer(
-    source: Annotated[Path, typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a feature), .parquet.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a feature), .parquet; - is standard input."),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet.")],
     model: Model = DEFAULT_MODEL,
     host: Annotated[
@@ -92,6 +98,12 @@ def _infer_local(source: Path, output: Path, domain: Domain, settings: Settings)
     from drivecoach.batch.read import open_source
     from drivecoach.batch.run import run_batch
 
+    if str(source) == "-":
+        with tempfile.TemporaryDirectory() as folder:
+            spooled = Path(folder, "input.txt")
+            with spooled.open("wb") as stream:
+                shutil.copyfileobj(sys.stdin.buffer, stream)
+            return _infer_local(spooled, output, domain, settings)
     opened = open_source(source, domain)
     with show.batch_bar(opened.rows) as advance:
         return run_batch(opened, output, domain, settings, advance)

@@ -76,4 +76,4 @@ def deploy_where_it_runs(run: Any) -> dict[str, Any] | None:
         server.close()
     deployed = deploy_run(run)
     run.say(f"deployed: ollama run {deployed.name}")
-    return vars(deployed)
+    return dict(vars(deployed))

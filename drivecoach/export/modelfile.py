@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from drivecoach.chat import NO_THINKING, Chat
+from drivecoach.chat import NO_THINKING, Chat, Message
 from drivecoach.config import ExportConfig
 from drivecoach.errors import RecipeError
 
 _SYSTEM = "\0system\0"
 _USER = "\0user\0"
+_ANSWER = "\0answer\0"
 _QUOTES = '"""'
 
 
@@ -15,9 +16,9 @@ def go_template(chat: Chat) -> str:
     """Ollama's TEMPLATE (Go text/template) that renders what ``chat.prompt`` renders.
 
     It is made by rendering the Jinja template with marks in place of the texts, so there is no second copy to keep.
-    A model that thinks gets the variables by which Ollama recognises one: it then splits the reasoning off, and
-    ``think: false`` opens the answer with an empty think block.
-    Source: Ollama's docs/template.md and docs/modelfile.md.
+    A model that thinks gets the form by which Ollama recognises one (a range over ``.Messages`` with ``.Thinking``
+    between two marks): it then splits the reasoning off, and ``think: false`` opens the answer with an empty think
+    block. Source: Ollama's docs/template.md, docs/modelfile.md and thinking/template.go.
     """
     plain = Chat("", chat.thinking, chat.family).prompt(_USER)
     with_system = Chat(_SYSTEM, chat.thinking, chat.family).prompt(_USER)
@@ -26,14 +27,35 @@ def go_template(chat: Chat) -> str:
     tail = plain[len(plain) - same :]
     head = plain.removesuffix(tail)
     system = with_system.removesuffix(tail).removeprefix(head).replace(_SYSTEM, "{{ .System }}")
-    body = tail.replace(_USER, "{{ .Prompt }}")
-    answer = "{{ .Response }}" + chat.end
-    if chat.thinking != "strip":
-        answer = (
-            "{{ if and .IsThinkSet (not .Think) }}" + NO_THINKING + "{{ end }}"
-            "{{ if .Thinking }}<think>\n{{ .Thinking }}\n</think>\n\n{{ end }}" + answer
-        )
-    return head + "{{ if .System }}" + system + "{{ end }}" + body + answer
+    if chat.thinking == "strip":
+        body = tail.replace(_USER, "{{ .Prompt }}")
+        return head + "{{ if .System }}" + system + "{{ end }}" + body + "{{ .Response }}" + chat.end
+    asked = chat.family.render([{"role": "user", "content": _USER}], answer=False)
+    opening = plain.removeprefix(asked)
+    told = chat.family.render([_said("user", _USER), _said("assistant", _ANSWER), _said("user", _USER)], answer=False)
+    after = told.removeprefix(plain + _ANSWER).removesuffix(asked)
+    user = asked.removeprefix(head).replace(_USER, "{{ .Content }}")
+    return (
+        '{{ $first := true }}{{ range .Messages }}{{ if eq .Role "user" }}'
+        + head
+        + "{{ if and $first $.System }}"
+        + system.replace(".System", "$.System")
+        + "{{ end }}{{ $first = false }}"
+        + user
+        + '{{ else if eq .Role "assistant" }}'
+        + opening
+        + "{{ if .Thinking }}<think>\n{{ .Thinking }}\n</think>\n\n{{ end }}{{ .Content }}"
+        + after
+        + "{{ end }}{{ end }}"
+        + opening
+        + "{{ if and .IsThinkSet (not .Think) }}"
+        + NO_THINKING
+        + "{{ end }}"
+    )
+
+
+def _said(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
 
 
 def parameters(chat: Chat, export: ExportConfig) -> dict[str, str | int | float]:
@@ -54,6 +76,12 @@ def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
     if _QUOTES in chat.system:
         raise RecipeError(
             f"chat.system holds {_QUOTES}, which ends a text in a Modelfile", hint="use other quotation marks"
+        )
+    lost = sorted({ascii(c)[1:-1] for c in chat.system if not (c.isprintable() or c in "\t\r\n")})
+    if lost:  # Ollama's parser (parser/parser.go) leaves out what is not printable
+        raise RecipeError(
+            f"chat.system holds {', '.join(lost)}, which Ollama drops from a Modelfile",
+            hint="use plain spaces and no invisible characters",
         )
     lines = [
         f"FROM ./{gguf}",

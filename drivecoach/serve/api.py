@@ -73,7 +73,7 @@ class Api:
         name = asked.model or asked.name
         if not name:
             raise WireError(400, "model is required")
-        self.find(name)
+        self.find(name if ":" in name else f"{name}:latest")  # the form in which Ollama says it is not there
         return JSONResponse(self.model.shown())
 
     async def generate(self, request: Request) -> Response:

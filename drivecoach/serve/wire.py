@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from drivecoach.chat import Message
 
@@ -58,7 +58,7 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     model: str = ""
-    stream: bool | None = None
+    stream: StrictBool | None = None
     format: dict[str, Any] | str | None = None
     options: Options | None = None
     think: bool | Literal["low", "medium", "high", "max"] | None = None
@@ -73,7 +73,7 @@ class GenerateRequest(_Asked):
     system: str = ""
     template: str = ""
     suffix: str = ""
-    raw: bool = False
+    raw: StrictBool = False
     images: list[Any] | None = None
 
 
@@ -106,13 +106,16 @@ class ShowRequest(BaseModel):
 
 
 def parse(kind: type[T], body: bytes) -> T:
-    """Read a request's body; a fault in it is a 400 that names the key, as Ollama's are."""
+    """Read a request's body; a fault in it is an error that names the key, as Ollama's are."""
     if not body.strip():
         raise WireError(400, "missing request body")
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        raise WireError(400, "; ".join(_fault(detail) for detail in error.errors(include_url=False))) from None
+        details = error.errors(include_url=False)
+        # Ollama reads the options later than the rest, where every fault is a 500.
+        status = 500 if all(detail["loc"][:1] == ("options",) and len(detail["loc"]) > 1 for detail in details) else 400
+        raise WireError(status, "; ".join(map(_fault, details))) from None
 
 
 def json_schema(given: dict[str, Any] | str | None) -> dict[str, Any] | None:

@@ -1,0 +1,84 @@
+"""Past one machine: the same per-batch function under Ray Data, from partitioned Parquet to partitioned Parquet."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from drivecoach.batch.answerer import Answerer
+from drivecoach.batch.hosts import Hosts
+from drivecoach.batch.journal import Journal
+from drivecoach.batch.run import Settings, opens
+from drivecoach.batch.write import arrow_schema, record
+from drivecoach.errors import DataError
+from drivecoach.registry import Domain, load_domain
+
+BATCH = 1024
+"""Rows a worker gets at once."""
+
+
+class BatchAnswerer:
+    """What runs in a Ray worker: it opens the model once, then answers batch after batch."""
+
+    def __init__(self, settings: Settings, domain: str) -> None:
+        self._domain = load_domain(domain)
+        self._answerer = Answerer(
+            Hosts(opens(settings), patience=settings.patience), self._domain, Journal(None, {}), guard=settings.guard
+        )
+        self._schema = arrow_schema(self._domain)
+
+    def __call__(self, batch: Any) -> Any:
+        """A table with a column ``input``, or one column a feature, to a table of outcomes."""
+        import pyarrow as pa
+
+        rows = batch.to_pylist()
+        texts = [row["input"] if "input" in row else self._domain.write_record(row) for row in rows]
+        outcomes = self._answerer.answer_all(texts)
+        return pa.Table.from_pylist([record(outcome, self._domain) for outcome in outcomes], self._schema)
+
+
+def run_on_ray(
+    source: Path, output: Path, domain: Domain, settings: Settings, *, workers: int | None = None
+) -> dict[str, Any]:
+    """Answer a Parquet file or a folder of them into a folder of them, on the Ray cluster that is there.
+
+    Without one (RAY_ADDRESS) Ray starts on this machine. ``workers``: models at work at once, by default as many
+    as there are CPUs in the cluster. The column ``row`` counts within a batch; carry your own key in ``input`` order.
+    Returns the figures of the summary. Raises DataError where Ray is not installed or the output exists.
+    """
+    try:
+        import ray
+        from ray.data import ActorPoolStrategy
+    except ImportError:
+        raise DataError("--engine ray needs Ray", hint="pip install 'drivecoach[ray]'") from None
+    if not source.exists():
+        raise DataError(f"no file or folder at {source}", hint="check the path")
+    if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
+        raise DataError(f"{output} is not empty", hint="name another folder, or remove it")
+    start = time.perf_counter()
+    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    outcomes = (
+        ray.data.read_parquet(str(source))
+        .map_batches(
+            BatchAnswerer,
+            fn_constructor_args=(settings, domain.NAME),
+            batch_format="pyarrow",
+            batch_size=BATCH,
+            compute=ActorPoolStrategy(size=workers),
+        )
+        .materialize()
+    )
+    outcomes.write_parquet(str(output))
+    counts = {row["status"]: row["count()"] for row in outcomes.groupby("status").count().take_all()}
+    seconds = time.perf_counter() - start
+    rows = sum(counts.values())
+    return {
+        "rows": rows,
+        **{status: counts.get(status, 0) for status in ("valid", "invalid", "failed")},
+        "workers": workers,
+        "seconds": round(seconds, 2),
+        "rows per second": round(rows / seconds, 1),
+        "output": str(output),
+    }

@@ -1,0 +1,195 @@
+"""The per-batch function: order, one question a state, asking again, the guard, failover, permanent errors."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drivecoach import domain
+from drivecoach.batch.answerer import ASKS, WINDOW, Answerer, Guard
+from drivecoach.batch.hosts import TRIES, Hosts
+from drivecoach.batch.journal import Journal
+from drivecoach.batch.level import Level
+from drivecoach.domain import legal_states, parse_instruction, render_line, teach, violations
+from drivecoach.errors import RuntimeFailure, StorageError
+from drivecoach.runtime import Again, Busy, Down
+from tests.support.fault_server import UNSAFE
+from tests.support.scripted_runtime import ScriptedRuntime, right
+
+STATES = [
+    state
+    for state in itertools.islice(legal_states(), 0, 290_000, 3000)
+    if violations(state, parse_instruction(UNSAFE))
+]
+LINES = [render_line(state) for state in STATES]
+
+
+def answerer(
+    *runtimes: ScriptedRuntime, guard: Guard = "flag", journal: Journal | None = None, patience: float = 5
+) -> Answerer:
+    hosts = Hosts([lambda runtime=runtime: runtime for runtime in runtimes], patience=patience)  # type: ignore[misc]
+    return Answerer(hosts, domain, journal or Journal(None, {}), guard=guard)
+
+
+def test_outcomes_come_in_order_and_identical_states_are_asked_once() -> None:
+    runtime = ScriptedRuntime(lambda user, seed: (time.sleep(0.01 if user == LINES[0] else 0), right(user, seed))[1])
+    rows = LINES[:20] * 5
+    outcomes = list(answerer(runtime).answer_all(rows))
+    assert [outcome.row for outcome in outcomes] == list(range(1, 101))
+    assert [outcome.input for outcome in outcomes] == rows
+    assert all(outcome.status == "valid" for outcome in outcomes)
+    assert len(runtime.asked) == 20
+
+
+def test_bad_input_is_a_failed_row_and_asks_nobody() -> None:
+    runtime = ScriptedRuntime()
+    first, second = answerer(runtime).answer_all(["<特征>速度:飞快</特征>", LINES[0]])
+    assert (first.status, first.row) == ("failed", 1)
+    assert "飞快" in first.reason
+    assert second.status == "valid"
+    assert [user for user, _ in runtime.asked] == [LINES[0]]
+
+
+@pytest.mark.parametrize("bad", [UNSAFE, '{"动作": ["松开', "", '{"动作": [], "级别": "提示", "话术": "走"}'])
+def test_an_invalid_answer_is_asked_again_with_another_seed(bad: str) -> None:
+    runtime = ScriptedRuntime(lambda user, seed: right(user, seed) if seed else bad)
+    (outcome,) = answerer(runtime).answer_all(LINES[:1])
+    assert outcome.status == "valid"
+    assert [seed for _, seed in runtime.asked] == [None, 1]
+
+
+def test_asking_again_is_bounded_then_the_row_is_marked() -> None:
+    runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
+    (outcome,) = answerer(runtime).answer_all(LINES[:1])
+    assert (outcome.status, outcome.source) == ("invalid", "model")
+    assert outcome.answer == parse_instruction(UNSAFE)
+    assert outcome.reason.startswith("invariants: ")
+    assert len(runtime.asked) == ASKS
+
+
+def test_guard_replace_gives_the_rules_instruction_and_says_so() -> None:
+    runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
+    (outcome,) = answerer(runtime, guard="replace").answer_all(LINES[:1])
+    assert (outcome.status, outcome.source) == ("valid", "rules")
+    assert outcome.answer == teach(STATES[0]).instruction
+    assert not violations(STATES[0], outcome.answer)
+    assert outcome.reason.startswith("replaced: invariants: ")
+
+
+def test_guard_off_lets_it_pass() -> None:
+    runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
+    (outcome,) = answerer(runtime, guard="off").answer_all(LINES[:1])
+    assert (outcome.status, len(runtime.asked)) == ("valid", 1)
+
+
+@pytest.mark.parametrize("failure", [Again, Busy, Down])
+def test_failures_that_pass_are_asked_again(failure: type[Again]) -> None:
+    left = itertools.count()
+    runtime = ScriptedRuntime(lambda u, s: failure("x", hint="y") if next(left) < 4 else right(u, s))
+    outcomes = list(answerer(runtime).answer_all(LINES[:3]))
+    assert [outcome.status for outcome in outcomes] == ["valid"] * 3
+
+
+def test_a_row_that_only_fails_is_given_up_and_the_others_go_on() -> None:
+    runtime = ScriptedRuntime(lambda u, s: Again("cut", hint="") if u == LINES[1] else right(u, s))
+    outcomes = list(answerer(runtime, patience=60).answer_all(LINES[:6]))
+    assert [outcome.status for outcome in outcomes] == ["valid", "failed", *["valid"] * 4]
+    assert "cut" in outcomes[1].reason
+    assert sum(user == LINES[1] for user, _ in runtime.asked) == TRIES
+
+
+def test_a_dead_host_is_left_for_a_living_one() -> None:
+    dead = ScriptedRuntime(lambda u, s: Down("nobody", hint=""))
+    alive = ScriptedRuntime()
+    outcomes = list(answerer(dead, alive).answer_all(LINES))
+    assert all(outcome.status == "valid" for outcome in outcomes)
+    assert len(alive.asked) == len(LINES)
+
+
+def test_nobody_there_ends_the_batch_after_the_patience() -> None:
+    runtime = ScriptedRuntime(lambda u, s: Down("nobody", hint=""))
+    start = time.monotonic()
+    with pytest.raises(RuntimeFailure, match="no server has answered"):
+        list(answerer(runtime, patience=0.5).answer_all(LINES))
+    assert time.monotonic() - start < 10
+
+
+def test_a_permanent_failure_stops_at_once() -> None:
+    runtime = ScriptedRuntime(lambda u, s: RuntimeFailure("model not found", hint="make it"))
+    with pytest.raises(RuntimeFailure, match="model not found") as caught:
+        list(answerer(runtime).answer_all(LINES * 50))
+    assert caught.value.hint == "make it"
+    assert len(runtime.asked) <= 8
+
+
+def test_memory_holds_a_window_however_long_the_input_is() -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        for line in itertools.cycle(LINES):
+            read += 1
+            yield line
+
+    outcomes = answerer(ScriptedRuntime()).answer_all(endless())
+    for taken, _ in enumerate(itertools.islice(outcomes, 10_000), start=1):
+        assert read <= taken + WINDOW
+    outcomes.close()  # type: ignore[attr-defined]
+
+
+def test_leaving_early_does_not_spoil_the_next_batch() -> None:
+    ours = answerer(ScriptedRuntime())
+    assert next(iter(ours.answer_all(LINES))).status == "valid"
+    assert len(list(ours.answer_all(LINES))) == len(LINES)
+
+
+def test_the_journal_answers_what_was_asked_before(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    first, second = ScriptedRuntime(), ScriptedRuntime()
+    with Journal(path, {"model": "a"}) as journal:
+        before = list(answerer(first, journal=journal).answer_all(LINES[:10]))
+    with Journal(path, {"model": "a"}) as journal:
+        after = list(answerer(second, journal=journal).answer_all(LINES[:12]))
+    assert len(second.asked) == 2
+    assert [outcome.answer for outcome in after[:10]] == [outcome.answer for outcome in before]
+
+
+def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path, {"model": "a"}), pytest.raises(StorageError, match="another process"):
+        Journal(path, {"model": "a"})
+    with pytest.raises(StorageError, match="other settings"):
+        Journal(path, {"model": "b"})
+    path.write_bytes(b"not a database, but long enough to be read as one" * 40)
+    with pytest.raises(StorageError, match="no journal"):
+        Journal(path, {"model": "a"})
+
+
+def test_a_level_climbs_while_it_pays_and_yields_when_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("drivecoach.batch.level.time.monotonic", lambda: now)
+    level = Level(4, 64)
+    for _ in range(400):  # a server that works on 16 at once: its speed grows until then
+        now += 0.1 / min(level.limit, 16)
+        level.done()
+    assert 14 <= level.limit <= 40
+    level.busy()
+    level.busy()
+    assert 7 <= level.limit <= 20, "one full queue halves it once"
+
+
+def test_many_threads_share_the_hosts() -> None:
+    hosts = Hosts([lambda: ScriptedRuntime()])
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(hosts.ask(LINES[0]).text)) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 32
+    hosts.close()

@@ -1,0 +1,215 @@
+"""The walls around `drivecoach serve`: who may ask, from where, how much, how long; and what is never told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from drivecoach.chat import Chat
+from drivecoach.domain import SYSTEM
+from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.serve.app import Limits
+from drivecoach.serve.model import ServedModel
+from drivecoach.serve.server import bind, is_loopback
+from drivecoach.serve.thinking import ThinkSplitter
+from tests.support.scripted_model import write_scripted_gguf
+from tests.support.serving import serving
+
+ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门"}'
+ASK = {"model": "goDrive", "prompt": "<特征>速度:静止</特征>", "stream": False}
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scripted_gguf(tmp_path_factory.mktemp("walls") / "m.gguf", ANSWER, chat=Chat(SYSTEM))
+
+
+@pytest.fixture(scope="module")
+def server(gguf: Path) -> Iterator[str]:
+    limits = Limits(body_bytes=10_000, body_seconds=0.5)
+    with serving(ServedModel(gguf, "goDrive"), limits=limits) as url:
+        yield url
+
+
+def test_a_large_body_is_refused_however_it_is_sent(server: str) -> None:
+    large = json.dumps({**ASK, "prompt": "长" * 20_000}).encode()
+    whole = httpx.post(server + "/api/generate", content=large)
+    assert whole.status_code == 413
+    assert "larger than 10000 bytes" in whole.json()["error"]
+    chunks = httpx.post(server + "/api/generate", content=iter([large[:6000], large[6000:12000]]))
+    assert chunks.status_code == 413
+    assert httpx.post(server + "/api/generate", json=ASK).json()["response"] == ANSWER
+
+
+def test_a_body_that_never_ends_is_cut_off(server: str) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        assert b" 408 " in connection.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_prompt_longer_than_the_context_is_an_error_not_a_cut_prompt(server: str) -> None:
+    answer = httpx.post(server + "/api/generate", json={**ASK, "prompt": "x y " * 1000})
+    assert (answer.status_code, answer.json()) == (400, {"error": "the input length exceeds the context length"})
+
+
+@pytest.mark.parametrize("text", ["a<|im_end|>b", "<|im_start|>system", "<think>", "</think>"])
+def test_control_tokens_are_refused(server: str, text: str) -> None:
+    answer = httpx.post(server + "/api/generate", json={**ASK, "prompt": text})
+    assert answer.status_code == 400
+    assert "control tokens" in answer.json()["error"]
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": text}, {"role": "user", "content": "y"}]
+    assert httpx.post(server + "/api/chat", json={"model": "goDrive", "messages": turns}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "m.gguf", "goDrive/..", "goDrive\0", "x" * 100_000]
+)
+def test_a_client_reaches_no_other_file(gguf: Path, name: str) -> None:
+    with serving(ServedModel(gguf, "goDrive")) as url:
+        for path in ("/api/generate", "/api/chat", "/api/show"):
+            answer = httpx.post(url + path, json={**ASK, "model": name, "messages": [{"role": "user", "content": "x"}]})
+            assert answer.status_code == 404
+            assert len(answer.content) < 400
+        shown = httpx.post(url + "/api/show", json={"model": "goDrive"}).text
+        assert str(gguf.parent) not in shown
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "-x", 'a"""', "x" * 65, "a\nFROM b", "名"])
+def test_a_models_name_is_checked(gguf: Path, name: str) -> None:
+    with pytest.raises(ModelError, match="no name for a model"):
+        ServedModel(gguf, name)
+
+
+def test_web_pages_of_other_origins_are_refused_unless_named(server: str, gguf: Path) -> None:
+    evil = {"Origin": "https://evil.example"}
+    # text/plain is what a page may send without a preflight
+    sent = httpx.post(server + "/api/generate", content=json.dumps(ASK), headers={**evil, "Content-Type": "text/plain"})
+    assert sent.status_code == 403
+    assert "access-control-allow-origin" not in sent.headers
+    with serving(ServedModel(gguf, "goDrive"), origins=["https://app.example"]) as url:
+        mine = {"Origin": "https://app.example"}
+        answer = httpx.post(url + "/api/generate", json=ASK, headers=mine)
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        preflight = httpx.options(url + "/api/generate", headers={**mine, "Access-Control-Request-Method": "POST"})
+        assert preflight.status_code == 200
+        assert httpx.post(url + "/api/generate", json=ASK, headers=evil).status_code == 403
+
+
+def test_a_rebound_name_is_refused(server: str) -> None:
+    assert httpx.get(server + "/api/tags", headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(server + "/api/tags", headers={"Host": "localhost:11434"}).status_code == 200
+    assert httpx.get(server + "/api/tags", headers={"Host": "[::1]:11434"}).status_code == 200
+
+
+def test_a_key_is_wanted_where_one_is_set(gguf: Path) -> None:
+    with serving(ServedModel(gguf, "goDrive"), key="s3cret") as url:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):
+            answer = httpx.post(url + "/api/generate", json=ASK, headers=headers)
+            assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"})
+        right = httpx.post(url + "/api/generate", json=ASK, headers={"Authorization": "Bearer s3cret"})
+        assert right.json()["response"] == ANSWER
+
+
+def test_a_full_queue_is_a_503_in_ollamas_words(gguf: Path) -> None:
+    model = ServedModel(gguf, "goDrive")
+    model.runtime.slots = 1
+    with serving(model, limits=Limits(queue=1)) as url, ThreadPoolExecutor(24) as pool:
+        long = {**ASK, "options": {"num_predict": 200, "stop": [], "seed": 1, "temperature": 2}}
+        answers = list(pool.map(lambda _: httpx.post(url + "/api/generate", json=long, timeout=60), range(24)))
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert {answer.status_code for answer in answers} == {200, 503}
+        assert "server busy" in refused[0].json()["error"]
+        assert httpx.post(url + "/api/generate", json=ASK).status_code == 200
+
+
+def test_an_answer_that_takes_too_long_is_a_504(gguf: Path) -> None:
+    with serving(ServedModel(gguf, "goDrive"), limits=Limits(seconds=0.000_01)) as url:
+        assert httpx.post(url + "/api/generate", json=ASK).status_code == 504
+
+
+def test_loopback_is_known() -> None:
+    assert all(map(is_loopback, ["127.0.0.1", "127.1.2.3", "::1", "localhost"]))
+    assert not any(map(is_loopback, ["0.0.0.0", "::", "192.168.1.2", "example.org"]))  # noqa: S104
+
+
+def test_a_taken_port_says_what_to_do() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        listener.listen()
+        with pytest.raises(RuntimeFailure, match="cannot listen") as caught:
+            bind("127.0.0.1", listener.getsockname()[1])
+    assert "--port" in caught.value.hint
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from drivecoach.cli import main; main()", "serve", *arguments]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+
+def test_other_machines_are_let_in_only_by_a_flag(gguf: Path) -> None:
+    refused = subprocess.run(
+        command(str(gguf), "--bind", "0.0.0.0", "--port", "0"), capture_output=True, text=True, env=ENVIRONMENT  # noqa: S104
+    )
+    assert refused.returncode == 2
+    assert "--allow-remote" in refused.stderr
+
+
+def test_it_warns_logs_nothing_a_user_sent_and_finishes_what_it_began(gguf: Path) -> None:
+    secret = "秘密-in-the-prompt"
+    process = subprocess.Popen(
+        command(str(gguf), "--bind", "0.0.0.0", "--port", "0", "--allow-remote"),  # noqa: S104
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    url = f"http://127.0.0.1:{process.stdout.readline().split('://')[1].split()[0].rpartition(':')[2]}"
+    httpx.post(url + "/api/generate", json={**ASK, "prompt": secret, "format": "xml"})
+    httpx.post(url + "/api/generate", content=secret.encode())
+    httpx.get(url + f"/{secret}")
+    long = {**ASK, "options": {"num_predict": 230, "temperature": 2, "seed": 2}}
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(httpx.post, url + "/api/generate", json=long, timeout=60)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert pending.result().status_code == 200
+    printed, errors = process.communicate(timeout=60)
+    assert "everyone who reaches 0.0.0.0" in errors
+    assert "DRIVECOACH_KEY" in errors
+    assert secret not in printed + errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    ("raw", "thinking", "text"),
+    [
+        ("<think>\n慢 一点\n</think>\n\n{x}", "慢 一点", "{x}"),
+        ("<think>\n\n</think>\n\n{x}", "", "{x}"),
+        ("{x}", "", "{x}"),
+        ("<thin", "", "<thin"),
+        ("<think>never ends </thi", "never ends </thi", ""),
+        ("", "", ""),
+        (" <b>", "", " <b>"),
+    ],
+)
+def test_reasoning_is_split_off_wherever_the_pieces_are_cut(raw: str, thinking: str, text: str, size: int) -> None:
+    splitter = ThinkSplitter()
+    parts = [splitter.feed(raw[at : at + size]) for at in range(0, len(raw), size)] + [splitter.end()]
+    assert "".join(part[0] for part in parts) == thinking
+    assert "".join(part[1] for part in parts) == text

@@ -112,6 +112,7 @@ def _finish(
     if processes.is_first():
         plot_loss(folder)
         tokenizer.save_pretrained(str(fitted))
+        (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)
     by = recipe.train.best_by
     return {

@@ -6,11 +6,13 @@ import time
 from math import ceil
 
 MOST = 64
-START = 4
+START = 8
 WINDOW = 0.4
 """Seconds of work that one measurement takes at least."""
 _GAIN = 1.1
-_REST = 20
+_FULL = 0.1
+"""Share of requests turned away from which a queue is full; a few are a server's hiccups."""
+_REST = 6
 """Windows to stay at a level before the next higher one is tried again."""
 
 
@@ -26,31 +28,38 @@ class Level:
         self._base = self.limit
         self._base_rate = 0.0
         self._rest = 0
-        self._done = 0
-        self._since = time.monotonic()
-        self._yielded = 0.0
+        self._begin()
 
     def done(self) -> None:
-        """One answer came; at the end of a window the limit may move."""
-        self._done += 1
-        elapsed = time.monotonic() - self._since
-        if elapsed < WINDOW or self._done < 2 * self.limit:
-            return
-        rate = self._done / elapsed
-        self._done, self._since = 0, time.monotonic()
-        if self.limit > self._base and rate < _GAIN * self._base_rate:
-            self.limit, self._rest = self._base, _REST
-            return
-        self._base, self._base_rate = self.limit, rate
-        if self._rest:
-            self._rest -= 1
-        else:
-            self.limit = min(self._most, ceil(self.limit * 1.5))
+        """One answer came."""
+        self._answers += 1
+        self._look()
 
     def busy(self) -> None:
-        """The server's queue is full: halve, once per window however many requests were turned away."""
-        now = time.monotonic()
-        if now - self._yielded > WINDOW:
-            self._yielded = now
+        """The server turned one request away."""
+        self._refusals += 1
+        self._look()
+
+    def _begin(self) -> None:
+        self._answers = self._refusals = 0
+        self._since = time.monotonic()
+
+    def _look(self) -> None:
+        """At the end of a window the limit may move."""
+        elapsed = time.monotonic() - self._since
+        requests = self._answers + self._refusals
+        if elapsed < WINDOW or requests < 2 * self.limit:
+            return
+        rate, full = self._answers / elapsed, self._refusals > _FULL * requests
+        self._begin()
+        if full:
             self.limit = self._base = max(1, self.limit // 2)
-            self._done, self._since, self._rest = 0, now, _REST
+            self._base_rate, self._rest = rate, _REST
+        elif self.limit > self._base and rate < _GAIN * self._base_rate:
+            self.limit, self._rest = self._base, _REST
+        else:
+            self._base, self._base_rate = self.limit, rate
+            if self._rest:
+                self._rest -= 1
+            else:
+                self.limit = min(self._most, ceil(self.limit * 1.5))

@@ -15,6 +15,8 @@ from drivecoach.cli import ask, before, data, deploy, runs, schema, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="drivecoach",
     help="Tune a small language model into a driving coach that answers in validated, structured output.",
@@ -43,9 +45,16 @@ def main() -> None:
     except DrivecoachError as error:
         stderr.print(f"[bold red]error:[/] {escape(str(error))}\n[bold]mend:[/] {escape(error.hint)}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        stderr.print("\ninterrupted; what was finished is kept, the same command goes on from there")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:  # typer ends so after Ctrl-C, without a word
+            stderr.print("\ninterrupted; what was finished is kept, the same command goes on from there")
+        raise
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "drivecoach":
+            raise
+        stderr.print(f"[bold red]error:[/] this needs the Python package {escape(error.name)}, which is not installed")
+        stderr.print("[bold]mend:[/] pip install 'drivecoach\\[train]'")
+        sys.exit(1)
     except Exception as error:
         if not _disk_is_full(error):
             raise

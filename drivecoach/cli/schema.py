@@ -32,7 +32,7 @@ def check(root: Root = Path()) -> None:
         target = root / path
         if not target.is_file():
             faults.append(Fault(path, "missing", "the generated text"))
-        elif target.read_text(encoding="utf-8") != text:
+        elif target.read_bytes() != text.encode():
             faults.append(Fault(path, "differs from the code", "the generated text"))
     if faults:
         raise DataError("generated files are not up to date", faults=faults, hint="run: drivecoach schema write")

@@ -10,16 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def table(title: str, rows: dict[str, Any]) -> None:
-    """Print a two-column table."""
-    shown = Table(title=title, show_header=False, title_justify="left")
+    """Print a two-column table; names with brackets are no markup."""
+    shown = Table(title=Text(title), show_header=False, title_justify="left")
     for name, value in rows.items():
-        shown.add_row(name, str(value))
+        shown.add_row(Text(name), Text(str(value)))
     stdout.print(shown)
 
 

@@ -1,0 +1,26 @@
+"""Driving states for tests: real lines from the shipped pairs, and a small world to draw from."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from drivecoach.domain import legal_states
+
+_PAIRS = Path(__file__).parents[2] / "datasets" / "driving.json"
+
+
+def lines(count: int) -> list[str]:
+    """``count`` different canonical lines, spread over the shipped pairs."""
+    rows = json.loads(_PAIRS.read_text(encoding="utf-8"))
+    return [row["input"] for row in rows[:: len(rows) // count]][:count]
+
+
+def draw_from_few_states(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let pairs be drawn from the first 3,000 legal states, which takes no time; returns how many."""
+    states = list(islice(legal_states(), 3000))
+    monkeypatch.setattr("drivecoach.domain.draw.legal_states", lambda: iter(states))
+    return len(states)

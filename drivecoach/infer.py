@@ -43,7 +43,8 @@ class Outcome:
         parsed = isinstance(self.answer, BaseModel)  # else free text, or None
         return {
             "row": self.row,
-            "input": self.input,
+            # Half a surrogate pair, which JSON may bring, cannot be written anywhere.
+            "input": self.input.encode("utf-8", "backslashreplace").decode(),
             "status": self.status,
             "source": self.source,
             "answer": self.answer.model_dump(mode="json", by_alias=True) if parsed else self.answer,

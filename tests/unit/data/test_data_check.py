@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from drivecoach import domain
 from drivecoach.data import Report, check
-from drivecoach.domain import legal_states, teach, write_answer, write_input
+from drivecoach.domain import read_input, teach, write_answer
+from tests.support.driving import lines
 
-STATES = [state for number, state in enumerate(legal_states()) if number % 30_000 == 0]
-INPUTS = [write_input(state) for state in STATES]
+INPUTS = lines(10)
+STATES = [read_input(text) for text in INPUTS]
 ANSWERS = [write_answer(teach(state).instruction) for state in STATES]
 
 

@@ -14,9 +14,10 @@ from drivecoach import domain
 from drivecoach.chat.template import split
 from drivecoach.data import check
 from drivecoach.data.generate import COUNT, SEED, generate
-from drivecoach.domain import RULES, legal_states, read_input, teach
+from drivecoach.domain import RULES, read_input, teach
 from drivecoach.domain.words import ACTIONS, FEATURES, LEVELS
 from drivecoach.errors import DataError
+from tests.support.driving import draw_from_few_states
 
 DATASETS = Path(__file__).parents[3] / "datasets"
 
@@ -92,10 +93,7 @@ def test_every_answer_is_the_teachers_with_its_reason(rows: list[dict[str, str]]
 
 @pytest.fixture
 def few_states(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A world of some 3,000 states, so that drawing takes no time; returns how many."""
-    states = list(legal_states())[::97]
-    monkeypatch.setattr("drivecoach.domain.draw.legal_states", lambda: iter(states))
-    return len(states)
+    return draw_from_few_states(monkeypatch)
 
 
 def test_another_seed_draws_others(few_states: int, tmp_path: Path) -> None:

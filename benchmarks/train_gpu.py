@@ -136,6 +136,7 @@ def measure(folder: Path, options: dict[str, Any], steps: int) -> dict[str, Any]
                 padding_free=options.get("padding_free", False),
                 max_length=512,
                 bf16=True,
+                use_cpu=not cuda,
                 save_strategy="no",
                 logging_steps=steps,
                 report_to="none",

@@ -23,7 +23,8 @@ def first_goes_ahead() -> Iterator[None]:
     if not several():
         yield
         return
+    import torch
     from accelerate import PartialState
 
-    with PartialState().main_process_first():
+    with PartialState(cpu=not torch.accelerator.is_available()).main_process_first():
         yield

@@ -169,6 +169,7 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
         max_grad_norm=settings.max_grad_norm,
         adam_beta2=settings.adam_beta2,
         optim=settings.optimizer,
+        use_cpu=not torch.accelerator.is_available(),
         bf16=dtype(settings) is torch.bfloat16,
         gradient_checkpointing=settings.gradient_checkpointing,
         max_length=settings.max_length,

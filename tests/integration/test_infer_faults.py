@@ -12,10 +12,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from drivecoach.domain import legal_states, render_line, teach, violations
@@ -27,6 +29,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
 INFER = [sys.executable, "-c", "from drivecoach.cli import main; main()", "infer"]
 ROWS = 10_000
 DISTINCT = 3_000
+FAULTS = (
+    "hangs past the timeout",
+    "connection cut in the answer",
+    "text cut in the answer",
+    "500",
+    "503 queue full",
+    "valid by schema, breaks an invariant",
+)
 
 
 def free_port() -> int:
@@ -47,6 +57,10 @@ class FaultServer:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT)
         assert self._process.stdout is not None
         self._process.stdout.readline()
+
+    def counts(self) -> Counter[str]:
+        """How often it misbehaved in which way since it was started."""
+        return Counter(httpx.post(f"http://127.0.0.1:{self.port}/counts", json={}).json())
 
     def kill(self) -> None:
         self._process.kill()
@@ -133,6 +147,7 @@ def test_ten_thousand_rows_under_every_fault(tmp_path: Path, servers: list[Fault
     # The rest, while both servers are killed, nobody is there for ten seconds, and they come back.
     last = infer(source, output, servers)
     until(last, journal, answered(journal) + 1_000_000)
+    counts = sum((server.counts() for server in servers), Counter[str]())
     for server in servers:
         server.kill()
     time.sleep(10)
@@ -140,12 +155,15 @@ def test_ten_thousand_rows_under_every_fault(tmp_path: Path, servers: list[Fault
         server.start()
     printed, errors = last.communicate(timeout=240)
     assert last.returncode == 0, errors
+    counts += sum((server.counts() for server in servers), Counter[str]())
     summary = json.loads(printed)
     assert summary["rows"] == summary["valid"] == ROWS
     assert summary["in the journal before"] == kept
     assert summary["asked"] == DISTINCT - kept  # nothing that was answered was asked again
     assert summary["retries"] > 0
     assert summary["asked again"] > 0
+    assert all(counts[fault] for fault in FAULTS), counts
+    print(json.dumps({"faults": counts, "last run": summary}, indent=2))  # shown by pytest -s
 
     outcomes = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [outcome["row"] for outcome in outcomes] == list(range(1, ROWS + 1))

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import sys
+from collections import Counter
 from typing import Any
 
 from drivecoach.domain import parse_line, teach
@@ -25,6 +26,7 @@ class Server:
     def __init__(self, bad: bool) -> None:
         self._bad = bad
         self._requests = itertools.count(1)
+        self._counts: Counter[str] = Counter()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept alive."""
@@ -54,6 +56,8 @@ class Server:
             writer.close()
 
     async def _reply(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any], bool]:
+        if path == "/counts":
+            return 200, dict(self._counts), False
         if path == "/api/show":
             return 200, {"modelfile": "", "capabilities": ["completion"], "model_info": {}}, False
         text = teach(parse_line(body["prompt"])).instruction.to_json()
@@ -61,14 +65,20 @@ class Server:
         seeded = "seed" in (body.get("options") or {})
         cut = False
         if number % 7 == 0:
+            self._counts["hangs past the timeout"] += 1
             await asyncio.sleep(HANG)
         elif number % 11 == 0:
             cut = seeded or number % 2 == 0
+            self._counts["connection cut in the answer" if cut else "text cut in the answer"] += 1
             text = text if cut else text[: len(text) // 2]
         elif number % 13 == 0:
+            self._counts["500" if number % 2 else "503 queue full"] += 1
             return (500, {"error": "out of memory"}, False) if number % 2 else (503, {"error": "server busy"}, False)
         elif number % 17 == 0 and not seeded:
+            self._counts["valid by schema, breaks an invariant"] += 1
             text = UNSAFE
+        else:
+            self._counts["right answers"] += 1
         answer = {"model": body["model"], "response": text, "done": True, "done_reason": "stop", "eval_count": 15}
         return 200, answer, cut
 

@@ -16,6 +16,7 @@ from drivecoach.chat import Chat, read_family
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, Pair, identity, prepare, read_pairs
 from drivecoach.errors import ModelError
+from drivecoach.export.modelfile import check_system
 from drivecoach.files import write_json, write_text
 from drivecoach.registry import Domain, load_domain
 from drivecoach.train import processes
@@ -182,9 +183,13 @@ class Run:
 
 
 def make_chat(recipe: Recipe) -> Chat:
-    """How the recipe's model is spoken to. Raises RecipeError for a template that is missing or cannot be learned."""
+    """How the recipe's model is spoken to, found fit before anything is trained.
+
+    Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
+    """
     settings = recipe.chat
     system = load_domain(recipe.domain).SYSTEM if settings.system is None else settings.system
+    check_system(system)
     family = read_family(settings.template, settings.end)
     return Chat(system, settings.thinking, family, settings.thinking_share)
 

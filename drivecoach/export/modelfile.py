@@ -68,21 +68,23 @@ def parameters(chat: Chat, export: ExportConfig) -> dict[str, str | int | float]
     }
 
 
-def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
-    """The Modelfile for the GGUF file named ``gguf`` in the same folder.
-
-    Raises RecipeError for a system message that a Modelfile cannot hold.
-    """
-    if _QUOTES in chat.system:
+def check_system(system: str) -> None:
+    """Raise RecipeError for a system message that a Modelfile cannot hold as it is."""
+    if _QUOTES in system:
         raise RecipeError(
             f"chat.system holds {_QUOTES}, which ends a text in a Modelfile", hint="use other quotation marks"
         )
-    lost = sorted({ascii(c)[1:-1] for c in chat.system if not (c.isprintable() or c in "\t\r\n")})
+    lost = sorted({ascii(c)[1:-1] for c in system if not (c.isprintable() or c in "\t\r\n")})
     if lost:  # Ollama's parser (parser/parser.go) leaves out what is not printable
         raise RecipeError(
             f"chat.system holds {', '.join(lost)}, which Ollama drops from a Modelfile",
             hint="use plain spaces and no invisible characters",
         )
+
+
+def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
+    """The Modelfile for the GGUF file named ``gguf`` in the same folder; raises as `check_system` does."""
+    check_system(chat.system)
     lines = [
         f"FROM ./{gguf}",
         f"TEMPLATE {_QUOTES}{go_template(chat)}{_QUOTES}",

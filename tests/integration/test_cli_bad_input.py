@@ -72,6 +72,7 @@ def test_recipes_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
         ((RECIPE + "colour: red\ntrain: {epochz: 3}\n").encode(), "train.epochz: unknown key"),
         ((RECIPE + "domain: cooking\n").encode(), "cooking"),
         ((RECIPE + "chat: {system: 'a<|im_end|>b'}\n").encode(), "<|im_end|>"),
+        ((RECIPE + 'chat: {system: "a\\u3000b"}\n').encode(), "u3000"),
     ):
         (tmp_path / "recipe.yaml").write_bytes(content)
         for verb in ("train", "tune"):

@@ -27,6 +27,7 @@ class GivenUp(RuntimeFailure):
 class _Host:
     def __init__(self, open_runtime: Open) -> None:
         self.open = open_runtime
+        self.opening = threading.Lock()
         self.runtime: Runtime | None = None
         self.level = Level()
         self.in_flight = 0
@@ -116,15 +117,17 @@ class Hosts:
                 self._changed.wait(0.05)
 
     def _open(self, host: _Host) -> None:
-        runtime = host.open()
-        with self._changed:
-            if host.runtime is None:
-                host.runtime = runtime
-                # An embedded engine knows its own best; a server's is found out.
-                if runtime.slots > 1:
-                    host.level = Level(runtime.slots, runtime.slots)
+        """Open a server's runtime once, however many threads want it: an embedded one is a model in memory."""
+        with host.opening:
+            if host.runtime is not None:
                 return
-        runtime.close()
+            if host.up_at > time.monotonic():
+                raise Down("the server is still down", hint="start it")
+            runtime = host.open()
+            with self._changed:
+                host.runtime = runtime
+                if runtime.slots > 1:  # an embedded engine knows its own best; a server's is found out
+                    host.level = Level(runtime.slots, runtime.slots)
 
     def _answered(self, host: _Host) -> None:
         with self._changed:

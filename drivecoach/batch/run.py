@@ -79,8 +79,10 @@ def run_batch(
 
 
 def belongs_to(settings: Settings, domain: Domain) -> dict[str, Any]:
-    """What an answer depends on: the same model (a file by its bytes), domain and guard."""
+    """What an answer depends on: the model (a file by its bytes), domain and guard. Raises ModelError for no model."""
     path = Path(settings.model)
+    if settings.model.partition(":")[0] not in RUNTIMES and not path.is_file():
+        open_runtime(settings.model).close()  # says what is wrong, before a journal is begun for nothing
     model = f"sha256:{sha256(path)}" if path.is_file() else settings.model
     return {"model": model, "domain": domain.NAME, "guard": settings.guard}
 

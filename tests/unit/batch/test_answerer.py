@@ -199,3 +199,16 @@ def test_many_threads_share_the_hosts() -> None:
         thread.join()
     assert len(found) == 32
     hosts.close()
+
+
+def test_a_runtime_is_opened_once_however_many_ask() -> None:
+    opened = []
+
+    def slow() -> ScriptedRuntime:
+        time.sleep(0.05)
+        opened.append(ScriptedRuntime())
+        return opened[-1]
+
+    outcomes = list(Answerer(Hosts([slow]), domain, Journal(None, {})).answer_all(LINES[:10]))
+    assert {outcome.status for outcome in outcomes} == {"valid"}
+    assert len(opened) == 1

@@ -71,7 +71,8 @@ def main() -> None:
                 path = Path(folder) / f"{count}.{kind}"
                 write(path, count)
                 start = time.perf_counter()
-                done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True)
+                command = [sys.executable, "-c", MEASURED, path]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
                 seconds = time.perf_counter() - start
                 peak = int(done.stdout.split()[-1]) / 1024
                 size = path.stat().st_size / 1e6

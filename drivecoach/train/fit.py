@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,8 +37,12 @@ def fit(
     """Fit the recipe's base to ``train`` and leave in ``folder``: the model or adapter, tokenizer, metrics, plot.
 
     Goes on from the last complete checkpoint in ``folder`` when there is one. Returns figures for the manifest.
-    Raises TrainError when the backend is not installed, the loss is not finite, or the memory is too small.
+    Raises TrainError when the backend or a tracker is not installed, the loss is not finite, or memory is too small.
     """
+    missing = [name for name in recipe.train.report_to if find_spec(name) is None]
+    if missing:
+        names = ", ".join(missing)
+        raise TrainError(f"not installed, but in train.report_to: {names}", hint=f"pip install {' '.join(missing)}")
     backend = None if recipe.base.source == "nano" else choose_backend(recipe.train.backend, say)
     from drivecoach.train import trainer
 

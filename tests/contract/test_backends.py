@@ -108,3 +108,17 @@ def test_a_backend_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.
     with pytest.raises(TrainError, match="backend unsloth cannot be used") as caught:
         choose_backend("unsloth")
     assert "drivecoach[unsloth]" in caught.value.hint
+
+
+def test_a_tracker_that_is_not_installed_is_named_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from drivecoach.chat import Chat
+    from drivecoach.errors import TrainError
+    from drivecoach.train import fit as module
+
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    recipe = load_recipe(ROOT / "recipes/nano.yaml", ["train.report_to=[mlflow, swanlab]"])
+    with pytest.raises(TrainError, match="mlflow, swanlab") as caught:
+        module.fit(recipe, Chat(""), [], [], tmp_path)
+    assert caught.value.hint == "pip install mlflow swanlab"

@@ -70,6 +70,13 @@ def test_an_unknown_key_is_named_with_the_keys_allowed_there(write, key: str, be
     assert "colour" not in allowed
 
 
+def test_an_unknown_key_in_a_list_is_named_with_its_place(write) -> None:
+    mix = "data.mix=[{path: a, share: 0.5}, {path: b, share: 0.5, colour: 1}]"
+    found, allowed = faults_of(write(MINIMAL.replace("path: pairs.jsonl", "")), [mix])["data.mix.1.colour"]
+    assert found == "unknown key"
+    assert "share" in allowed.split(", ")
+
+
 def test_all_faults_are_reported_at_once(write) -> None:
     text = """
 name: ../escape

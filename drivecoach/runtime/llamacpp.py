@@ -16,12 +16,12 @@ from drivecoach.runtime.base import WARM, Completion
 
 SLOTS = 16
 """Requests decoded together: more do not raise the throughput of a small model on a few cores."""
+TOKENS = 16 * 1024
+"""Context of all slots together: every token of it takes memory from the start (115 kB for Qwen3-0.6B)."""
 
 
 class LlamaCpp:
     """A GGUF that drivecoach exported; the chat and the generation settings are read from the file itself."""
-
-    slots = SLOTS
 
     def __init__(self, model: str | Path, host: str | None = None) -> None:
         path = Path(model)
@@ -51,7 +51,8 @@ class LlamaCpp:
                 hint="use a GGUF made by `drivecoach export`",
             ) from None
         self.name = str(path)
-        self._server = _start(path, self.context * SLOTS)
+        self.slots = max(1, min(SLOTS, TOKENS // self.context))
+        self._server = _start(path, self.context, self.slots)
 
     def generate(self, user: str, *, seed: int | None = None) -> Completion:
         """Answer one user's text."""
@@ -111,14 +112,14 @@ class LlamaCpp:
         self.close()
 
 
-def _start(path: Path, context: int) -> Any:
+def _start(path: Path, context: int, slots: int) -> Any:
     """The engine, quiet and on a loopback port that nobody can use: its key is random and is thrown away."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
-    parameters.n_ctx = context
-    parameters.n_parallel = SLOTS
+    parameters.n_ctx = context * slots
+    parameters.n_parallel = slots
     parameters.cpuparams.n_threads = os.cpu_count() or 1
     parameters.cpuparams_batch.n_threads = os.cpu_count() or 1
     parameters.api_keys = [secrets.token_urlsafe(32)]

@@ -62,6 +62,19 @@ def test_a_prompt_that_does_not_fit_is_refused_and_the_next_is_answered(scripted
         assert runtime.generate("1 2 3").text == "松开油门"
 
 
+@pytest.mark.parametrize(("num_ctx", "slots"), [(256, 16), (1024, 16), (8192, 2), (20_000, 1)])
+def test_long_contexts_have_fewer_slots_and_each_slot_its_whole_context(
+    tmp_path: Path, num_ctx: int, slots: int
+) -> None:
+    """Memory for the context is taken at once: sixteen long ones would not fit."""
+    gguf = write_scripted_gguf(tmp_path / "m.gguf", "松开油门", chat=CHAT, num_ctx=num_ctx)
+    with LlamaCpp(gguf) as runtime:
+        assert runtime.slots == slots
+        completion = runtime.generate("1 " * (num_ctx // 2 - 40))
+    assert completion.text == "松开油门"
+    assert num_ctx - 100 < completion.prompt_tokens < num_ctx
+
+
 def test_it_is_quiet_and_its_port_is_locked_and_gone_after_closing(scripted: Path) -> None:
     code = """
 import sys, httpx

@@ -207,5 +207,5 @@ def _require(name: str, what: str, faults: list[Fault]) -> None:
         raise RuntimeFailure(
             f"{name} {what} ({len(faults)} differences)",
             faults=faults[:10],
-            hint="do not use it: its answers would not be the trained model's. Update Ollama or drivecoach, deploy again",
+            hint="do not use it: it would not answer as the trained model. Update Ollama or drivecoach, then deploy",
         )

@@ -119,7 +119,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         path.write_text("".join(f"{LINES[row % len(LINES)]}\n" for row in range(rows)), encoding="utf-8")
         source = open_source(path, domain)
         tracemalloc.start()
-        summary = run_batch(source, tmp_path / f"{rows}.jsonl", domain, Settings("scripted"))
+        summary = run_batch(source, tmp_path / f"{rows}.jsonl", domain, Settings("ollama:scripted"))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert summary["rows"] == summary["valid"] == rows

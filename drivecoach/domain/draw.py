@@ -1,4 +1,4 @@
-"""Drawing states: training pairs by rule, item and actions, so that rare situations are taught; test states evenly."""
+"""Drawing states: training pairs by rule, item and answer, so that rare situations are taught; test states evenly."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from drivecoach.domain.words import Action
 _T = TypeVar("_T")
 _Drawn = tuple[VehicleState, Advice]
 
-_FLATTENING = 1 / 3
+_FLATTENING = 0.35
 """Exponent of a rule's share of the pairs: 1 would draw states evenly, 0 rules evenly."""
 
 
 def draw_pairs(count: int, seed: int, taught: Callable[[str], bool]) -> list[_Drawn]:
     """Draw ``count`` different states with the teacher's advice; the same seed draws the same, in the same order.
 
-    Every rule gets a share by the cube root of how many states it answers (drawn evenly, three quarters of all pairs
-    would be an open door, a belt or a stalled engine); inside a rule every exam item gets the same share, and inside
-    an item every different list of actions (the night light aside).
+    Every rule gets a share by the 0.35th power of how many states it answers (drawn evenly, three quarters of all
+    pairs would be an open door, a belt or a stalled engine); inside a rule every exam item gets the same share, and
+    inside an item every different instruction.
 
     ``taught`` tells whether a canonical line belongs to the training split. Some lists of actions are right for one
     or two states only; where none of these would be taught, none is drawn: nothing is tested that was never shown.
     Raises ValueError when ``count`` is less than the number of rules or more than there are states to draw.
     """
-    groups: dict[str, dict[str, dict[tuple[Action, ...], list[_Drawn]]]] = {}
+    groups: dict[str, dict[str, dict[Instruction, list[_Drawn]]]] = {}
+    shown: set[tuple[str, str, tuple[Action, ...]]] = set()
     for state in legal_states():
         advice = teach(state)
-        actions = advice.instruction.actions
-        plain = actions[:-1] if advice.light else actions
-        groups.setdefault(advice.rule.id, {}).setdefault(state.item, {}).setdefault(plain, []).append((state, advice))
-    generator = random.Random(seed)  # noqa: S311  # reproducible, not secret
+        items = groups.setdefault(advice.rule.id, {})
+        items.setdefault(state.item, {}).setdefault(advice.instruction, []).append((state, advice))
+        if taught(render_line(state)):
+            shown.add(_lesson(state, advice))
     for items in groups.values():
         for answers in items.values():
-            for plain, states in list(answers.items()):
-                if any(taught(render_line(state)) for state, _ in states):
-                    generator.shuffle(states)
-                else:
-                    del answers[plain]
+            for instruction, states in list(answers.items()):
+                if _lesson(*states[0]) not in shown:
+                    del answers[instruction]
     sizes = {rule: sum(map(_size, items.values())) for rule, items in groups.items()}
     if not len(sizes) <= count <= sum(sizes.values()):
         raise ValueError(f"count must be from {len(sizes)} (one a rule) to {sum(sizes.values())} (all that are taught)")
     quotas = _shares({rule: size**_FLATTENING for rule, size in sizes.items()}, sizes, count)
+    generator = random.Random(seed)  # noqa: S311  # reproducible, not secret
     drawn: list[_Drawn] = []
     for rule, items in groups.items():
         for item, quota in _evenly({item: _size(answers) for item, answers in items.items()}, quotas[rule]).items():
             answers = items[item]
-            for plain, share in _evenly({plain: len(states) for plain, states in answers.items()}, quota).items():
-                drawn += answers[plain][:share]
+            for instruction, share in _evenly({key: len(states) for key, states in answers.items()}, quota).items():
+                drawn += generator.sample(answers[instruction], share)
     generator.shuffle(drawn)
     return drawn
 
@@ -65,7 +65,13 @@ def uniform(count: int, without: Collection[str], seed: int = 20_240_601) -> lis
     return [(line, teach(state).instruction) for line, state in chosen]
 
 
-def _size(answers: dict[tuple[Action, ...], list[_Drawn]]) -> int:
+def _lesson(state: VehicleState, advice: Advice) -> tuple[str, str, tuple[Action, ...]]:
+    """What a pair teaches: a rule, an item, a list of actions (the night light aside)."""
+    actions = advice.instruction.actions
+    return advice.rule.id, state.item, actions[:-1] if advice.light else actions
+
+
+def _size(answers: dict[Instruction, list[_Drawn]]) -> int:
     return sum(map(len, answers.values()))
 
 

@@ -75,6 +75,8 @@ def infer(
         raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
+    if source.exists() and output.exists() and source.samefile(output):
+        raise typer.BadParameter(f"-o {output} is the input itself; name another file")
     knowledge = load_domain(domain)
     settings = Settings(model, tuple(host or ()), guard, timeout)  # type: ignore[arg-type]  # checked above
     summary = (

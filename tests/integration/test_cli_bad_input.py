@@ -171,6 +171,15 @@ def test_places_that_cannot_be_written(run: Run, tmp_path: Path, gguf: Path, mon
     assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == LINE
 
 
+def test_an_output_that_is_the_input_is_refused_and_the_input_stays(run: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("what the driver recorded\n", encoding="utf-8")
+    result = run("infer", lines, "-o", lines)
+    assert result.code == 2
+    assert "the input itself" in result.err
+    assert lines.read_text(encoding="utf-8") == "what the driver recorded\n"
+
+
 def test_wrong_usage_is_exit_code_2(run: Run) -> None:
     for arguments in (["train"], ["fly"], ["ask", LINE, "--colour", "red"], ["data", "generate", "--count", "0"]):
         result = run(*arguments)

@@ -160,7 +160,8 @@ class TrainConfig(_Section):
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     adam_beta2: float = Field(0.999, gt=0, lt=1)
-    optimizer: Literal["adamw_torch", "adamw_8bit"] = "adamw_torch"
+    optimizer: Literal["adamw_torch", "adamw_8bit", "muon"] = "adamw_torch"
+    """``muon``: orthogonalised steps for the layers' matrices; learns from fewer rows where all weights are trained."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """``auto``: bf16 on a GPU that has it, else fp32."""
     auto_batch: bool = False
@@ -183,6 +184,8 @@ class TrainConfig(_Section):
     def _fits_together(self) -> TrainConfig:
         if self.quantize and self.lora is None:
             raise ValueError("train.quantize needs train.lora: 4-bit weights cannot be trained themselves")
+        if self.optimizer == "muon" and self.lora is not None:
+            raise ValueError("train.optimizer: muon trains all weights: set train.lora: null")
         if self.patience and not self.best_by:
             raise ValueError("train.patience needs train.best_by: validation_loss or exact_match")
         return self

@@ -116,9 +116,7 @@ class Run:
 
         trained = stage.read_manifest(self.folder / "train")
         if trained is None:
-            raise ModelError(
-                f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE"
-            )
+            raise ModelError(f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE")
         folder = self.folder / "export"
         inputs = {"train": self._manifest_of("train"), **self.recipe.model_dump(mode="json", include={"export"})}
         if (results := stage.finished(folder, inputs)) is not None:
@@ -162,6 +160,10 @@ class Run:
                 if pairs:
                     bar = advance(len(pairs))
                     results[name] = score(runtime, self.domain, pairs, bar, histories.get(name)).to_json()
+            if held_out and self.chat.thinking == "mixed":
+                bar, turns = advance(len(held_out)), histories["test"]
+                scores = score(runtime, self.domain, tests["test"], bar, turns, think=False)
+                results["test, not thinking"] = scores.to_json()
         stage.finish(folder, inputs, results, [])
         return results
 

@@ -42,6 +42,8 @@ class Journal:
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID"
             )
             wanted = json.dumps(belongs, sort_keys=True)
+            if self._db.execute("SELECT 1 FROM answers").fetchone() is None:  # a run that never got an answer
+                self._db.execute("DELETE FROM settings")
             found = self._db.execute("SELECT belongs FROM settings").fetchone()
             if found is None:
                 self._db.execute("INSERT INTO settings VALUES (?)", (wanted,))

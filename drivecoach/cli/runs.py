@@ -36,14 +36,14 @@ def tune(
     trained = run.train()
     exported = run.export()
     scores = _evaluate(run)
-    deployed = deploy_where_it_runs(run)
     if as_json:
-        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deployed}
+        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deploy_where_it_runs(run)}
         show.as_json({"run": str(run.folder), **results})
         return
     if examples:
         _answer_examples(run, examples)
     _summary(run, trained, exported, scores)
+    deploy_where_it_runs(run)  # last: a server that refuses the model must not hide what was measured
 
 
 def train(

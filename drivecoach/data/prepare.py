@@ -12,8 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drivecoach.config import DataConfig
 from drivecoach.data.check import Pair, Refusal, json_line, scan
 from drivecoach.data.split import SPLITS, split_name
@@ -91,6 +89,8 @@ def _limits(data: DataConfig, places: dict[str, array[float]]) -> dict[str, floa
 
 
 def _quantile(values: array[float], count: int) -> float:
+    import numpy as np  # here, so that `drivecoach --help` need not wait for it
+
     return 2.0 if count >= len(values) else float(np.partition(np.frombuffer(values), count)[count])
 
 

@@ -47,19 +47,22 @@ def score(
     pairs: Sequence[tuple[str, Any]],
     advance: Callable[[], None] = lambda: None,
     histories: Sequence[Sequence[Message]] | None = None,
+    think: bool = True,
 ) -> Scores:
     """Ask for every input of ``pairs`` (canonical input, parsed right answer) and compare.
 
-    ``advance`` is called once per answer, for a progress bar. ``histories`` are the turns before each input, where
-    there are any (for the embedded runtime only).
+    ``advance`` is called once per answer, for a progress bar. For the embedded runtime only: ``histories`` are the
+    turns before each input, where there are any, and ``think=False`` asks a model that can think to answer at once.
     """
     if histories and any(histories):
         outcomes = []
         for (text, _), history in zip(pairs, histories, strict=True):
-            outcomes.append(ask(cast(Runtime, _After(cast(LlamaCpp, runtime), history)), domain, text))
+            outcomes.append(ask(_opened(runtime, history, think), domain, text))
             advance()
     else:
-        outcomes = [*_ask(runtime, domain, [text for text, _ in pairs], advance)]
+        outcomes = [
+            *_ask(runtime if think else _opened(runtime, (), think), domain, [text for text, _ in pairs], advance)
+        ]
     right: Counter[str] = Counter()
     wrong: list[dict[str, Any]] = []
     for outcome, (text, expected) in zip(outcomes, pairs, strict=True):
@@ -67,9 +70,7 @@ def score(
         right.update(part for part, agrees in parts.items() if agrees)
         right.update(dict.fromkeys(parts, 0))
         if not all(parts.values()) and len(wrong) < _KEPT:
-            wrong.append(
-                {"input": text, "expected": domain.write_answer(expected), "outcome": outcome.to_json()}
-            )
+            wrong.append({"input": text, "expected": domain.write_answer(expected), "outcome": outcome.to_json()})
     alone = [outcome.seconds for outcome in outcomes[:_ALONE]]
     return Scores(
         rows=len(pairs),
@@ -82,19 +83,23 @@ def score(
 
 
 @dataclass(frozen=True)
-class _After:
-    """The embedded runtime in the middle of a conversation."""
+class _Opened:
+    """The embedded runtime in the middle of a conversation, or told not to think."""
 
     runtime: LlamaCpp
     history: Sequence[Message]
+    think: bool
+    slots: int
 
     def generate(self, user: str, *, seed: int | None = None) -> Completion:
-        return self.runtime.complete(self.runtime.chat.prompt(user, self.history))
+        return self.runtime.complete(self.runtime.chat.prompt(user, self.history, think=self.think))
 
 
-def _ask(
-    runtime: Runtime, domain: Domain, texts: Sequence[str], advance: Callable[[], None]
-) -> Iterable[Outcome]:
+def _opened(runtime: Runtime, history: Sequence[Message], think: bool) -> Runtime:
+    return cast(Runtime, _Opened(cast(LlamaCpp, runtime), history, think, runtime.slots))
+
+
+def _ask(runtime: Runtime, domain: Domain, texts: Sequence[str], advance: Callable[[], None]) -> Iterable[Outcome]:
     for text in texts[:_ALONE]:
         yield from ask_many(runtime, domain, [text])
         advance()

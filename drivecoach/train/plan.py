@@ -121,6 +121,7 @@ def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) ->
     """Train ``steps`` optimizer steps; the median of their times, the first two left out."""
     import torch
 
+    from drivecoach.train.muon import own_optimizer
     from drivecoach.train.trainer import dtype
 
     settings = recipe.train
@@ -130,7 +131,8 @@ def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) ->
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
-    optimizer = torch.optim.AdamW(weight for weight in model.parameters() if weight.requires_grad)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = own_optimizer(model, settings) or torch.optim.AdamW(trained)
     times, at = [], 0
     for _ in range(steps):
         start = time.perf_counter()

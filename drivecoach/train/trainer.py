@@ -21,6 +21,7 @@ from drivecoach.files import write_json
 from drivecoach.registry import load_domain
 from drivecoach.train import checkpoints, memory, nano, processes
 from drivecoach.train.fit import Backend
+from drivecoach.train.muon import own_optimizer
 from drivecoach.train.progress import Report, plot_loss, training_bar
 from drivecoach.train.rows import TokenRow, exact_matches, token_rows
 
@@ -82,6 +83,7 @@ def run(
             eval_dataset=Dataset.from_list(list(held_out)) if held_out else None,
             processing_class=tokenizer,
             callbacks=[Report(folder, bar), checkpoints.Seal(), *_stopping(settings)],
+            optimizers=(own_optimizer(model, settings), None),
         )
         trainer.own_loss = torch.cuda.is_available() or (backend is not None and backend.OWN_LOSS)
         trainer.held_out = held_out if settings.best_by == "exact_match" else ()
@@ -168,7 +170,7 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         adam_beta2=settings.adam_beta2,
-        optim=settings.optimizer,
+        optim="adamw_torch" if settings.optimizer == "muon" else settings.optimizer,
         use_cpu=not torch.accelerator.is_available(),
         bf16=dtype(settings) is torch.bfloat16,
         gradient_checkpointing=settings.gradient_checkpointing,

@@ -68,8 +68,9 @@ def trained(folder: Path, recipe: Recipe) -> tuple[bytes, list[tuple[int, float]
     return (folder / "train/model/model.safetensors").read_bytes(), losses
 
 
-def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
-    recipe = make_recipe(tmp_path)
+@pytest.mark.parametrize("optimizer", ["adamw_torch", "muon"])
+def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(optimizer: str, tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path, optimizer=optimizer)
     command = [sys.executable, "-c", TRAIN, str(tmp_path / "killed"), recipe.model_dump_json()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)

@@ -161,13 +161,23 @@ def test_the_journal_answers_what_was_asked_before(tmp_path: Path) -> None:
 
 def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    with Journal(path, {"model": "a"}), pytest.raises(StorageError, match="another process"):
-        Journal(path, {"model": "a"})
+    with Journal(path, {"model": "a"}) as journal:
+        with pytest.raises(StorageError, match="another process"):
+            Journal(path, {"model": "a"})
+        journal.put("状态", {"status": "valid"})
     with pytest.raises(StorageError, match="other settings"):
         Journal(path, {"model": "b"})
     path.write_bytes(b"not a database, but long enough to be read as one" * 40)
     with pytest.raises(StorageError, match="no journal"):
         Journal(path, {"model": "a"})
+
+
+def test_a_journal_without_answers_belongs_to_nobody(tmp_path: Path) -> None:
+    Journal(tmp_path / "j", {"model": "mistyped"}).close()
+    with Journal(tmp_path / "j", {"model": "b"}) as journal:
+        journal.put("状态", {"status": "valid"})
+    with pytest.raises(StorageError, match="other settings"):
+        Journal(tmp_path / "j", {"model": "mistyped"})
 
 
 def test_a_level_climbs_while_it_pays_and_yields_when_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-# Tests train with Unsloth too. It goes in without its dependencies: it asks for a certifi newer than mirrors may have,
-# and for image packages that text models do not need. What it does need is named here, pinned in constraints.txt.
+# Tests use Ray, and train with Unsloth too. Unsloth goes in without its dependencies: it asks for a certifi newer than
+# mirrors may have, and for image packages that text models do not need. What it does need is named here, pinned in
+# constraints.txt.
 UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
 UNSLOTH_NEEDS := bitsandbytes triton torchao tyro cut_cross_entropy einops msgspec hf_transfer protobuf wheel
 
@@ -21,7 +22,7 @@ demo: install
 	$(BIN)/drivecoach tune recipes/nano.yaml --examples 5
 
 $(VENV)/.tested: $(VENV)/.installed Makefile
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(UNSLOTH_NEEDS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]' $(UNSLOTH_NEEDS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(UNSLOTH)
 	touch $@
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def run_on_ray(
         raise DataError(f"no file or folder at {source}", hint="check the path")
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise DataError(f"{output} is not empty", hint="name another folder, or remove it")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
     start = time.perf_counter()
     ray.init(ignore_reinit_error=True, log_to_driver=False)
     workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -68,6 +68,7 @@ def run_on_ray(
             fn_constructor_args=(settings, domain.NAME),
             batch_format="pyarrow",
             batch_size=BATCH,
+            num_cpus=0.5,  # the workers must never hold all CPUs: reading the files needs one
             compute=ActorPoolStrategy(size=workers),
         )
         .materialize()

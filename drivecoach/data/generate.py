@@ -75,11 +75,12 @@ recordings of real lessons. A file of your own in the same form drops in without
 The input is the canonical feature line; the output holds the reasoning (the features that decide, then the rule's
 reason) and the instruction: `动作` (1 to 6 action phrases), `级别` (提示, 警告, 危险), `话术` (what the coach says).
 
-**How they were drawn.** Each of the {summary["rules"]} rules gets a share by the 0.35th power of how
-many of the 292,352 legal states it answers; inside a rule every exam item gets the same share, and inside an item every
-different instruction. Drawn evenly, 74% would be 危险, and the steps of an exam item under 1%. Some lists of
-actions are right for one or two states only; where the splits below would teach none of these, none was drawn
-(34 states in all). No input occurs twice. The same seed gives the same bytes:
+**How they were drawn.** Each of the {summary["rules"]} rules gets a share by the 0.35th power of how many of the
+292,352 legal states it answers, or by half the number of its lists of actions where that is more and there are states
+enough (16 a list); inside a rule every exam item gets the same share, and inside an item every different instruction.
+Drawn evenly, 74% would be 危险, and the steps of an exam item under 1%. Some lists of actions are right for one or two
+states only; where the splits below would teach none of these, none was drawn (34 states in all). No input occurs
+twice. The same seed gives the same bytes:
 `drivecoach data generate --seed {summary["seed"]}`.
 
 | | |

@@ -23,8 +23,9 @@ def draw_pairs(count: int, seed: int, taught: Callable[[str], bool]) -> list[_Dr
     """Draw ``count`` different states with the teacher's advice; the same seed draws the same, in the same order.
 
     Every rule gets a share by the 0.35th power of how many states it answers (drawn evenly, three quarters of all
-    pairs would be an open door, a belt or a stalled engine); inside a rule every exam item gets the same share, and
-    inside an item every different instruction.
+    pairs would be an open door, a belt or a stalled engine), or by half the number of its lists of actions where that
+    is more and there are states enough (16 a list); inside a rule every exam item gets the same share, and inside an
+    item every different instruction.
 
     ``taught`` tells whether a canonical line belongs to the training split. Some lists of actions are right for one
     or two states only; where none of these would be taught, none is drawn: nothing is tested that was never shown.
@@ -46,7 +47,8 @@ def draw_pairs(count: int, seed: int, taught: Callable[[str], bool]) -> list[_Dr
     sizes = {rule: sum(map(_size, items.values())) for rule, items in groups.items()}
     if not len(sizes) <= count <= sum(sizes.values()):
         raise ValueError(f"count must be from {len(sizes)} (one a rule) to {sum(sizes.values())} (all that are taught)")
-    quotas = _shares({rule: size**_FLATTENING for rule, size in sizes.items()}, sizes, count)
+    weights = {rule: max(size**_FLATTENING, min(_lists(groups[rule]), size / 16) / 2) for rule, size in sizes.items()}
+    quotas = _shares(weights, sizes, count)
     generator = random.Random(seed)  # noqa: S311  # reproducible, not secret
     drawn: list[_Drawn] = []
     for rule, items in groups.items():
@@ -69,6 +71,11 @@ def _lesson(state: VehicleState, advice: Advice) -> tuple[str, str, tuple[Action
     """What a pair teaches: a rule, an item, a list of actions (the night light aside)."""
     actions = advice.instruction.actions
     return advice.rule.id, state.item, actions[:-1] if advice.light else actions
+
+
+def _lists(items: dict[str, dict[Instruction, list[_Drawn]]]) -> int:
+    """How many different lists of actions a rule has (the night light aside)."""
+    return len({_lesson(*states[0])[2] for answers in items.values() for states in answers.values()})
 
 
 def _size(answers: dict[Instruction, list[_Drawn]]) -> int:

@@ -35,7 +35,7 @@ def token_rows(
 
     Prompt and answer are tokenized apart, because a server sees the prompt alone; what a tokenizer puts in front of
     a text (Gemma's ``<bos>``) stands in front of the prompt. Rows longer than ``max_length`` are left out with
-    ``drop``, else DataError names every one of them: cutting one would cut the answer's end.
+    ``drop``, else DataError counts them and names the first 20: cutting one would cut the answer's end.
     """
     rows: list[TokenRow] = []
     faults = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -75,6 +76,8 @@ def run(
     if settings.auto_batch:
         settings = memory.auto_batch(model, rows, settings)
         say(f"train: batches of {settings.batch_size} × {settings.gradient_accumulation} fit")
+    if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
     with training_bar(shown=processes.is_first()) as bar:
         trainer = _Trainer(
             model=model,

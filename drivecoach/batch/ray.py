@@ -59,7 +59,8 @@ def run_on_ray(
         raise DataError(f"{output} is not empty", hint="name another folder, or remove it")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
     start = time.perf_counter()
-    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    here = {} if "RAY_ADDRESS" in os.environ else {"_node_ip_address": "127.0.0.1"}
+    ray.init(ignore_reinit_error=True, log_to_driver=False, **here)
     workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     outcomes = (
         ray.data.read_parquet(str(source))

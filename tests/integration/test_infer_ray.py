@@ -32,7 +32,7 @@ def test_two_workers_answer_every_partition(tmp_path: Path) -> None:
     for part in range(4):
         rows = [{"input": render_line(state)} for state in states[part::4]]
         parquet.write_table(pa.Table.from_pylist(rows), parts / f"{part}.parquet")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     try:
         summary = run_on_ray(parts, tmp_path / "out", domain, Settings(str(model), guard="replace"), workers=2)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,14 @@ from drivecoach.data import Pair
 from drivecoach.errors import TrainError
 from drivecoach.registry import BACKENDS, load
 from drivecoach.train import processes
+
+TRACKERS = {
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "swanlab": "swanlab<0.8",  # transformers 5.17 calls what 0.8 took out
+    "mlflow": "mlflow",
+}
+"""What ``train.report_to`` may name, and what pip installs for it."""
 
 
 class Backend(Protocol):
@@ -39,14 +47,26 @@ def fit(
     Goes on from the last complete checkpoint in ``folder`` when there is one. Returns figures for the manifest.
     Raises TrainError when the backend or a tracker is not installed, the loss is not finite, or memory is too small.
     """
-    missing = [name for name in recipe.train.report_to if find_spec(name) is None]
+    missing = [TRACKERS[name] for name in recipe.train.report_to if not _is_installed(TRACKERS[name])]
     if missing:
-        names = ", ".join(missing)
-        raise TrainError(f"not installed, but in train.report_to: {names}", hint=f"pip install {' '.join(missing)}")
+        raise TrainError(
+            f"not installed, or too new, but in train.report_to: {', '.join(missing)}",
+            hint="pip install " + " ".join(f"'{requirement}'" for requirement in missing),
+        )
     backend = None if recipe.base.source == "nano" else choose_backend(recipe.train.backend, say)
     from drivecoach.train import trainer
 
     return trainer.run(backend, recipe, chat, train, validation, folder, say)
+
+
+def _is_installed(requirement: str) -> bool:
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    try:
+        return version(wanted.name) in wanted.specifier
+    except PackageNotFoundError:
+        return False
 
 
 def choose_backend(name: str, say: Callable[[str], None] = print) -> Backend:

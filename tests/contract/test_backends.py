@@ -112,15 +112,21 @@ def test_a_backend_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.
     assert "drivecoach[unsloth]" in caught.value.hint
 
 
-def test_a_tracker_that_is_not_installed_is_named_before_anything_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("found", [None, "0.8.5"])
+def test_a_tracker_that_is_missing_or_too_new_is_named_before_anything_is_loaded(
+    found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from drivecoach.chat import Chat
     from drivecoach.errors import TrainError
     from drivecoach.train import fit as module
 
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    def version(name: str) -> str:
+        if found is None or name != "swanlab":
+            raise module.PackageNotFoundError
+        return found
+
+    monkeypatch.setattr(module, "version", version)
     recipe = load_recipe(ROOT / "recipes/nano.yaml", ["train.report_to=[mlflow, swanlab]"])
-    with pytest.raises(TrainError, match="mlflow, swanlab") as caught:
+    with pytest.raises(TrainError, match=r"mlflow, swanlab<0\.8") as caught:
         module.fit(recipe, Chat(""), [], [], tmp_path)
-    assert caught.value.hint == "pip install mlflow swanlab"
+    assert caught.value.hint == "pip install 'mlflow' 'swanlab<0.8'"

@@ -24,7 +24,8 @@ from tests.support.scripted_model import write_scripted_gguf
 ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门"}'
 
 
-def test_two_workers_answer_every_partition(tmp_path: Path) -> None:
+def test_two_workers_answer_every_partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivecoach.batch.ray.BATCH", 50)  # a batch for each partition, so that both have work
     model = write_scripted_gguf(tmp_path / "m.gguf", ANSWER, chat=Chat(SYSTEM))
     states = list(itertools.islice(legal_states(), 0, 280_000, 1400))
     parts = tmp_path / "in"

@@ -46,15 +46,16 @@ def write(path: Path, count: int) -> None:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows(count))
 
 
-MEASURED = """
-import resource, sys
+MEASURED = r"""
+import re, sys
+from pathlib import Path
 from drivecoach.cli import main
 sys.argv = ["drivecoach", "data", "check", sys.argv[1], "--domain", "text"]
 try:
     main()
 except SystemExit:
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 

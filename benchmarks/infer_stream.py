@@ -18,15 +18,16 @@ from pathlib import Path
 
 from drivecoach.domain import legal_states, render_line
 
-MEASURED = """
-import resource, sys
+MEASURED = r"""
+import re, sys
+from pathlib import Path
 from drivecoach.cli import main
 sys.argv = ["drivecoach", "infer", sys.argv[1], "-o", sys.argv[2], "--model", sys.argv[3], "--json"]
 try:
     main()
 except SystemExit:
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+print(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
 """
 
 

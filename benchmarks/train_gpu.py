@@ -134,7 +134,7 @@ def measure(folder: Path, options: dict[str, Any], steps: int) -> dict[str, Any]
                 gradient_accumulation_steps=accumulate,
                 gradient_checkpointing=options.get("checkpointing", False),
                 padding_free=options.get("padding_free", False),
-                max_length=512,
+                max_length=None if options.get("padding_free") else 512,  # no row is as long
                 bf16=True,
                 use_cpu=not cuda,
                 save_strategy="no",

@@ -59,10 +59,11 @@ def main() -> None:
                     answer = greedy(client, prompt, 16)
                     with torch.no_grad():
                         logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+                    logits[:, tokenizer.eos_token_id] = -torch.inf  # `greedy` bars it too
                     loss = logits.max(dim=-1).values - logits[range(len(answer)), answer]
                     exact = logits.argmax(dim=-1).tolist() == answer
                     alike += exact
-                    ties += not exact and bool(loss.max() < 0.02 * logits.std())
+                    ties += not exact and bool(loss.max() < 0.02 * logits[logits.isfinite()].std())
         kinds = f"byte-level BPE ({pre})" if pre else "SentencePiece-style BPE"
         print(f"{name:20} {kinds:26} {same:>7} of {len(texts)} {alike:>12} of {len(asked)} {ties:>5}", flush=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from drivecoach.export.gguf_writer import write_gguf
+from drivecoach.gguf.writer import write_gguf
 from tests.support.llamacpp import greedy, llamacpp, token_ids
 from tests.support.texts import odd_texts
 from tests.support.tiny_models import byte_level_tokenizer, gemma_tokenizer, save_model, save_tokenizer

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from drivecoach.domain import legal_states, render_line
+from drivecoach.domains.driving import legal_states, render_line
 
 MEASURED = r"""
 import re, sys

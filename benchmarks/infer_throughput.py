@@ -21,10 +21,10 @@ from pathlib import Path
 
 import ollama
 
-from drivecoach import domain
 from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
-from drivecoach.domain import legal_states, parse_instruction, render_line
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import legal_states, parse_instruction, render_line
 from drivecoach.errors import InputError
 
 

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from pydantic import PrivateAttr
 
-from drivecoach import domain as driving
 from drivecoach.batch.answerer import Answerer, Guard
 from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.run import Settings, opens
-from drivecoach.domain import Instruction, VehicleState, Violation
+from drivecoach.domains import driving
+from drivecoach.domains.driving import Instruction, VehicleState, Violation
 from drivecoach.errors import AnswerError
 from drivecoach.infer import Outcome
 from drivecoach.registry import Domain

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from drivecoach.errors import RecipeError
 
-DOMAINS = {"driving": "drivecoach.domain", "text": "drivecoach.text"}
+DOMAINS = {"driving": "drivecoach.domains.driving", "text": "drivecoach.domains.text"}
 BACKENDS = {"peft": "drivecoach.train.peft_backend", "unsloth": "drivecoach.train.unsloth_backend"}
 RUNTIMES = {
     "llamacpp": "drivecoach.runtime.llamacpp:LlamaCpp",
@@ -19,7 +19,7 @@ RUNTIMES = {
 class Domain(Protocol):
     """What a field of knowledge gives the rest of the program; a module with these names is one.
 
-    Everything outside ``drivecoach.domain`` talks to the driving knowledge through these names alone.
+    Everything outside ``drivecoach.domains.driving`` talks to the driving knowledge through these names alone.
     """
 
     NAME: str

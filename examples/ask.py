@@ -3,7 +3,7 @@
 import sys
 
 from drivecoach import Coach
-from drivecoach.domain import VehicleState
+from drivecoach.domains.driving import VehicleState
 
 model, *hosts = sys.argv[1:] or ["ollama:goDrive"]
 state = VehicleState(

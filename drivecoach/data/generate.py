@@ -27,7 +27,7 @@ def generate(target: Path, count: int = COUNT, seed: int = SEED) -> dict[str, An
     The same ``count`` and ``seed`` give the same bytes. Returns what the card counts. Raises DataError for a count
     that cannot be drawn, and where a README.md that is no such card would be written over.
     """
-    from drivecoach import domain
+    from drivecoach.domains import driving as domain
 
     card = target.with_name("README.md")
     if card.exists() and not card.read_bytes().startswith(f"# {target.name}\n".encode()):
@@ -66,9 +66,9 @@ def _card(name: str, summary: dict[str, Any], rules: Counter[str]) -> str:
 
 {summary["pairs"]:,} pairs of a car's state and a coach's instruction, in Chinese.
 
-**Where they come from.** The pairs are made by drivecoach's rule teacher (`drivecoach/domain/rules/`). The 7,799 pairs
-of the article that started this project are not public; these stand in for them, in the same form. They are no
-recordings of real lessons. A file of your own in the same form drops in without change:
+**Where they come from.** The pairs are made by drivecoach's rule teacher (`drivecoach/domains/driving/rules/`). The
+7,799 pairs of the article that started this project are not public; these stand in for them, in the same form. They
+are no recordings of real lessons. A file of your own in the same form drops in without change:
 `drivecoach data check YOURS.json`, then `data.path` in the recipe.
 
 **Form.** A JSON list; each pair is `{{"input": "<特征>…</特征>", "output": "<think>\\n…\\n</think>\\n\\n{{…}}"}}`.

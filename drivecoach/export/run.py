@@ -9,12 +9,12 @@ from typing import Any
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
-from drivecoach.evaluate.parity import agreement, gguf_answers, hugging_face_answers
 from drivecoach.export import modelfile
-from drivecoach.export.gguf_writer import write_gguf
 from drivecoach.export.merge import merge
-from drivecoach.export.quantize import quantize
+from drivecoach.export.parity import agreement, gguf_answers, hugging_face_answers
 from drivecoach.files import sha256, write_text
+from drivecoach.gguf.quantize import quantize
+from drivecoach.gguf.writer import write_gguf
 
 
 def export(

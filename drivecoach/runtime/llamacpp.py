@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from drivecoach.chat import Chat
 from drivecoach.errors import ModelError, RuntimeFailure
-from drivecoach.export.gguf_reader import read_metadata
+from drivecoach.gguf.reader import read_metadata
 from drivecoach.runtime.base import WARM, Completion
 
 SLOTS = 16

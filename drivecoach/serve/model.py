@@ -13,8 +13,8 @@ from typing import Any
 from drivecoach.chat import Chat, Message
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.export import modelfile
-from drivecoach.export.gguf_reader import describe, read_metadata
 from drivecoach.files import sha256
+from drivecoach.gguf.reader import describe, read_metadata
 from drivecoach.runtime.base import Completion
 from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.serve.thinking import CLOSING, ThinkSplitter

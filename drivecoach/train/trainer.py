@@ -17,10 +17,9 @@ from drivecoach.chat import Chat
 from drivecoach.config import Recipe, TrainConfig
 from drivecoach.data import Pair
 from drivecoach.errors import DataError
-from drivecoach.evaluate import forgetting
 from drivecoach.files import write_json
 from drivecoach.registry import load_domain
-from drivecoach.train import checkpoints, memory, nano, processes
+from drivecoach.train import checkpoints, forgetting, memory, nano, processes
 from drivecoach.train.fit import Backend
 from drivecoach.train.muon import own_optimizer
 from drivecoach.train.progress import Report, plot_loss, training_bar

@@ -14,7 +14,7 @@ from gguf import GGUFWriter
 
 from drivecoach.chat import Chat
 from drivecoach.errors import ModelError, RuntimeFailure
-from drivecoach.export.gguf_writer import write_gguf
+from drivecoach.gguf.writer import write_gguf
 from drivecoach.runtime import open_runtime
 from drivecoach.runtime.llamacpp import LlamaCpp
 from tests.support.scripted_model import write_scripted_gguf

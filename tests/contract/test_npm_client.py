@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drivecoach.chat import Chat
-from drivecoach.domain import SYSTEM
+from drivecoach.domains.driving import SYSTEM
 from drivecoach.serve.model import ServedModel
 from tests.support.scripted_model import write_scripted_gguf
 from tests.support.serving import serving

@@ -19,7 +19,7 @@ import pytest
 
 from drivecoach.chat import Chat
 from drivecoach.config import ExportConfig
-from drivecoach.domain import SYSTEM, parse_instruction
+from drivecoach.domains.driving import SYSTEM, parse_instruction
 from drivecoach.export import modelfile
 from drivecoach.export.ollama import OllamaHost
 from drivecoach.serve.model import ServedModel

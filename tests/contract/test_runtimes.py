@@ -16,7 +16,7 @@ import pytest
 from drivecoach.chat import Chat
 from drivecoach.chat.template import split
 from drivecoach.config import ExportConfig
-from drivecoach.domain import SYSTEM
+from drivecoach.domains.driving import SYSTEM
 from drivecoach.errors import DrivecoachError, InputError
 from drivecoach.export.modelfile import go_template, parameters
 from drivecoach.export.ollama import OllamaHost

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 import drivecoach
-from drivecoach import domain
 from drivecoach.batch.read import open_source
 from drivecoach.chat import Chat
 from drivecoach.cli import main
-from drivecoach.domain import read_answer, read_input, write_answer
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import read_answer, read_input, write_answer
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.ollama_server import ollama_server, said
 from tests.support.scripted_model import write_scripted_gguf

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach import domain
 from drivecoach.chat import Chat
 from drivecoach.cli import main
+from drivecoach.domains import driving as domain
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.scripted_model import write_scripted_gguf
 

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from drivecoach.export.gguf_reader import describe, read_metadata
-from drivecoach.export.gguf_writer import write_gguf
-from drivecoach.export.quantize import quantize
+from drivecoach.gguf.quantize import quantize
+from drivecoach.gguf.reader import describe, read_metadata
+from drivecoach.gguf.writer import write_gguf
 from tests.support.llamacpp import greedy, llamacpp, token_ids
 from tests.support.texts import odd_texts
 from tests.support.tiny_models import (

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
-from drivecoach.domain import legal_states, render_line, teach, violations
-from drivecoach.domain.instruction import parse_instruction
+from drivecoach.domains.driving import legal_states, render_line, teach, violations
+from drivecoach.domains.driving.instruction import parse_instruction
 from tests.support.fault_server import UNSAFE
 
 ROOT = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ import pyarrow as pa
 import ray
 from pyarrow import parquet
 
-from drivecoach import domain
 from drivecoach.batch.ray import run_on_ray
 from drivecoach.batch.run import Settings
 from drivecoach.chat import Chat
-from drivecoach.domain import SYSTEM, legal_states, parse_instruction, render_line, violations
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import SYSTEM, legal_states, parse_instruction, render_line, violations
 from drivecoach.errors import DataError
 from tests.support.scripted_model import write_scripted_gguf
 

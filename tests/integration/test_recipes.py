@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drivecoach.config import load_recipe
-from drivecoach.evaluate.parity import hugging_face_answers
+from drivecoach.export.parity import hugging_face_answers
 from drivecoach.pipeline import Run
 from drivecoach.runtime import open_runtime
 from tests.support.recipes import QUESTIONS, TINY, tiny_base, write_rows

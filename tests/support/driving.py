@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach.domain import legal_states
+from drivecoach.domains.driving import legal_states
 
 _PAIRS = Path(__file__).parents[2] / "datasets" / "driving.json"
 
@@ -22,5 +22,5 @@ def lines(count: int) -> list[str]:
 def draw_from_few_states(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let pairs be drawn from the first 3,000 legal states, which takes no time; returns how many."""
     states = list(islice(legal_states(), 3000))
-    monkeypatch.setattr("drivecoach.domain.draw.legal_states", lambda: iter(states))
+    monkeypatch.setattr("drivecoach.domains.driving.draw.legal_states", lambda: iter(states))
     return len(states)

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from drivecoach.domain import parse_line, teach
+from drivecoach.domains.driving import parse_line, teach
 
 UNSAFE = '{"动作": ["轻踩油门"], "级别": "提示", "话术": "走"}'
 HANG = 4.0

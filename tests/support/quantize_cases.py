@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 
-from drivecoach.export.architectures import ARCHITECTURES
+from drivecoach.gguf.architectures import ARCHITECTURES
 
 FROZEN = Path(__file__).parents[1] / "data" / "llama_quantize.json"
 _ROWS = 96

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from drivecoach.chat import END, Chat
-from drivecoach.export.gguf_writer import write_gguf
+from drivecoach.gguf.writer import write_gguf
 from drivecoach.registry import load_domain
 from drivecoach.train.nano import make_tokenizer
 

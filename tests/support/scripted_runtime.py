@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from drivecoach.domain import parse_line, teach
+from drivecoach.domains.driving import parse_line, teach
 from drivecoach.runtime import Completion
 
 Reply = str | Exception

@@ -11,7 +11,7 @@ import pytest
 
 import drivecoach
 from drivecoach import Coach
-from drivecoach.domain import Instruction, legal_states, parse_instruction, render_line, teach, violations
+from drivecoach.domains.driving import Instruction, legal_states, parse_instruction, render_line, teach, violations
 from drivecoach.errors import AnswerError, InputError
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import ScriptedRuntime, right

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach import domain
-from drivecoach.domain import read_input, teach, write_answer
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import read_input, teach, write_answer
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.infer import Outcome, ask, ask_many
 from drivecoach.runtime import Completion

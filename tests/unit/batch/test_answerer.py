@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach import domain
 from drivecoach.batch.answerer import ASKS, WINDOW, Answerer, Guard
 from drivecoach.batch.hosts import TRIES, Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.level import Level
-from drivecoach.domain import legal_states, parse_instruction, render_line, teach, violations
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import legal_states, parse_instruction, render_line, teach, violations
 from drivecoach.errors import RuntimeFailure, StorageError
 from drivecoach.runtime import Again, Busy, Down
 from tests.support.fault_server import UNSAFE

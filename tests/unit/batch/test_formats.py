@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from drivecoach import domain
 from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
 from drivecoach.batch.write import columns, open_output
-from drivecoach.domain import VehicleState, legal_states, render_line, teach
-from drivecoach.domain.words import ATTRIBUTES
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import VehicleState, legal_states, render_line, teach
+from drivecoach.domains.driving.words import ATTRIBUTES
 from drivecoach.errors import DataError
 from drivecoach.infer import Outcome
 

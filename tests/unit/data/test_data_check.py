@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach import domain
 from drivecoach.data import Report, check
-from drivecoach.domain import read_input, teach, write_answer
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import read_input, teach, write_answer
 from tests.support.driving import lines
 
 INPUTS = lines(10)

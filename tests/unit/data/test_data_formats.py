@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach import text
 from drivecoach.config import SourceConfig
 from drivecoach.data import Refusal, check, read_rows, scan
 from drivecoach.data.formats import Malformed, read_example
+from drivecoach.domains import text
 from drivecoach.errors import DataError
 
 USER, BOT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from drivecoach import domain
 from drivecoach.chat.template import split
 from drivecoach.data import check
 from drivecoach.data.generate import COUNT, SEED, generate
-from drivecoach.domain import RULES, read_input, teach
-from drivecoach.domain.words import ACTIONS, FEATURES, LEVELS
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import RULES, read_input, teach
+from drivecoach.domains.driving.words import ACTIONS, FEATURES, LEVELS
 from drivecoach.errors import DataError
 from tests.support.driving import draw_from_few_states
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach import text
 from drivecoach.chat import family
 from drivecoach.config import DataConfig, SourceConfig
 from drivecoach.data import Refusal, prepare, read_pairs, scan
+from drivecoach.domains import text
 from drivecoach.errors import DataError
 
 CONTROL = re.compile(family("chatml").control)

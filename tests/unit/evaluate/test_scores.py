@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from drivecoach import domain
 from drivecoach.chat import Chat, Message
 from drivecoach.chat.template import NO_THINKING
-from drivecoach.domain import Instruction, parse_line, teach
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import Instruction, parse_line, teach
 from drivecoach.evaluate.scores import score
 from drivecoach.runtime import Completion
 from tests.support.driving import lines

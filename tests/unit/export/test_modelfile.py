@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach import domain
 from drivecoach.chat import Chat
 from drivecoach.config import ExportConfig
+from drivecoach.domains import driving as domain
 from drivecoach.errors import RecipeError
 from drivecoach.export.modelfile import go_template, render
 from drivecoach.generated import generated_files

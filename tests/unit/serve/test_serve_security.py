@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from drivecoach.chat import Chat
-from drivecoach.domain import SYSTEM
+from drivecoach.domains.driving import SYSTEM
 from drivecoach.errors import ModelError, RuntimeFailure
 from drivecoach.serve.app import Limits
 from drivecoach.serve.model import ServedModel

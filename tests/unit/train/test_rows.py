@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drivecoach import domain
 from drivecoach.chat import CONTROL_TOKENS, END, PAD, Chat
 from drivecoach.config import NanoConfig
 from drivecoach.data import Pair
-from drivecoach.domain.words import ACTIONS, FEATURES, LEVELS
+from drivecoach.domains import driving as domain
+from drivecoach.domains.driving.words import ACTIONS, FEATURES, LEVELS
 from drivecoach.errors import DataError
 from drivecoach.train.nano import make_model, make_tokenizer
 from drivecoach.train.rows import IGNORED, token_rows

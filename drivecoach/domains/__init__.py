@@ -1,0 +1,1 @@
+"""The instances of a domain that come with drivecoach."""

@@ -1,0 +1,181 @@
+"""Quantize a GGUF with ggml's own code: the bytes are those that ``llama-quantize`` would write."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, get_args
+
+import numpy as np
+
+from drivecoach.errors import ModelError
+from drivecoach.files import written_aside
+from drivecoach.gguf.quantize_types import choose_types, tensor_order
+from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
+
+Quantization = Literal["q4_K_M", "q8_0", "f16"]
+
+# llama.cpp's ``enum llama_ftype``, the value of ``general.file_type``.
+_FILE_TYPE = {"f16": 1, "q8_0": 7, "q4_K_M": 15}
+_QUANTIZATION_VERSION = 2
+_REPLACED = (
+    "general.quantization_version",
+    "general.file_type",
+    "split.no",
+    "split.count",
+    "split.tensors.count",
+)
+# ggml type of a source -> how NumPy sees it.
+_NUMPY = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_CHUNK = 1 << 20
+"""Values converted at a time: a model's largest tensor never stands in memory as float32."""
+
+
+def quantize(source: Path, target: Path, quantization: Quantization) -> None:
+    """Write ``source`` (an F32, F16 or BF16 GGUF) as ``target`` in ``q4_K_M``, ``q8_0`` or ``f16``.
+
+    The file is the one ``llama-quantize source target q4_K_M`` writes, byte for byte; metadata is kept as it
+    is except ``general.file_type`` and ``general.quantization_version``. Raises ModelError for a source that
+    is damaged, foreign, quantized already or not finite, StorageError when ``target`` cannot be written.
+    """
+    if quantization not in get_args(Quantization):
+        raise ModelError(
+            f"there is no quantization {quantization!r}",
+            hint="choose one of: " + ", ".join(get_args(Quantization)),
+        )
+    header = read_header(source)
+    metadata = {key: field.value for key, field in header.fields.items()}
+    types = choose_types(metadata, header.tensors, quantization)
+    tensors = sorted(header.tensors, key=lambda tensor: tensor_order(tensor.name))
+    data = np.memmap(source, mode="r")
+    with (
+        written_aside(target) as part,
+        part.open("wb") as stream,
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+    ):
+        stream.write(_header_bytes(header, tensors, types, _FILE_TYPE[quantization]))
+        _pad(stream, header.alignment)
+        for tensor in tensors:
+            convert = partial(_convert, tensor, types[tensor.name])
+            for block in pool.map(convert, _runs(data, tensor)):
+                stream.write(block)
+            _pad(stream, header.alignment)
+
+
+def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], file_type: int) -> bytes:
+    """Header of the new file: the old fields as they stand, the two replaced ones, then the tensor table."""
+    from gguf import GGMLQuantizationType
+
+    kept = [field.raw for key, field in header.fields.items() if key not in _REPLACED]
+    new = [
+        _text("general.quantization_version") + struct.pack("<II", 4, _QUANTIZATION_VERSION),
+        _text("general.file_type") + struct.pack("<II", 4, file_type),
+    ]
+    table, offset = [], 0
+    for tensor in tensors:
+        table.append(
+            _text(tensor.name)
+            + struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
+            + struct.pack("<IQ", GGMLQuantizationType[types[tensor.name]], offset)
+        )
+        offset += -(-_nbytes(tensor, types[tensor.name]) // header.alignment) * header.alignment
+    counts = struct.pack("<IQQ", 3, len(tensors), len(kept) + len(new))
+    return b"".join([MAGIC, counts, *kept, *new, *table])
+
+
+def _runs(data: np.ndarray, tensor: Tensor) -> Iterator[np.ndarray]:
+    """A tensor cut into runs of whole rows, in the source's type."""
+    flat = data[tensor.offset : tensor.offset + tensor.nbytes].view(_NUMPY[tensor.type])
+    width = tensor.shape[0] if tensor.shape else 1
+    rows = flat.reshape(-1, width)
+    step = max(1, _CHUNK // width)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def _convert(tensor: Tensor, kind: str, rows: np.ndarray) -> bytes:
+    """Rows of a tensor as bytes of the type ``kind``; runs in several threads at a time."""
+    if kind == tensor.type:
+        return rows.tobytes()
+    # A BF16 number is the upper half of a float32.
+    values = (rows.astype(np.uint32) << 16).view(np.float32) if tensor.type == "BF16" else rows.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ModelError(
+            f"tensor {tensor.name} holds numbers that are not finite",
+            hint="the training diverged: train again with a lower learning rate",
+        )
+    if kind == "F16":
+        return values.astype("<f2").tobytes()
+    ggml, code = _ggml(), _type_code(kind)
+    out = np.empty(len(values) * ggml.ggml_row_size(code, values.shape[1]), dtype=np.uint8)
+    written = ggml.ggml_quantize_chunk(code, values.ctypes.data, out.ctypes.data, 0, len(values), values.shape[1], None)
+    if written != out.nbytes or not ggml.ggml_validate_row_data(code, out.ctypes.data, out.nbytes):
+        raise ModelError(
+            f"ggml could not quantize tensor {tensor.name} to {kind}",
+            hint="the weights may be out of range: train again with a lower learning rate",
+        )
+    return out.tobytes()
+
+
+def _nbytes(tensor: Tensor, kind: str) -> int:
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+    return math.prod(tensor.shape) // int(block) * int(size)
+
+
+def _type_code(kind: str) -> int:
+    from gguf import GGMLQuantizationType
+
+    code: int = GGMLQuantizationType[kind].value
+    return code
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def _pad(stream: BinaryIO, alignment: int) -> None:
+    stream.write(bytes(-stream.tell() % alignment))
+
+
+@cache
+def _ggml() -> Any:
+    """ggml's C functions out of xllamacpp's extension module, without importing the module.
+
+    Its wheels hold a whole llama.cpp; ``llama_model_quantize`` is not exported, ggml's row functions are.
+    """
+    spec = find_spec("xllamacpp")
+    folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    libraries = [file for folder in folders for file in sorted(folder.glob("xllamacpp*.so"))]
+    try:
+        library = ctypes.CDLL(str(libraries[0]))
+        library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    except (IndexError, OSError, AttributeError) as error:
+        raise ModelError(
+            "ggml's quantization functions were not found in the xllamacpp package",
+            hint="install it again: pip install --force-reinstall xllamacpp",
+        ) from error
+    library.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        *[ctypes.c_int64] * 3,
+        ctypes.c_void_p,
+    ]
+    library.ggml_row_size.restype = ctypes.c_size_t
+    library.ggml_row_size.argtypes = [ctypes.c_int, ctypes.c_int64]
+    library.ggml_validate_row_data.restype = ctypes.c_bool
+    library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    library.ggml_quantize_init.argtypes = [ctypes.c_int]
+    for kind in ("Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q5_0", "Q5_1"):
+        library.ggml_quantize_init(_type_code(kind))
+    return library

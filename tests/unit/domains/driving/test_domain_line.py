@@ -1,0 +1,155 @@
+"""The feature line: canonical out, tolerant in, every fault at once, never a traceback."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivecoach.domains.driving import VehicleState, parse_line, render_line
+from drivecoach.domains.driving.line import MAX_LINE
+from drivecoach.domains.driving.words import ATTRIBUTES, CLUTCHES, FEATURES, GEARS, items_of
+from drivecoach.errors import InputError
+
+LINE = (
+    "<特征>场地类型:科目二; 当前项目:非项目区域; 车辆类型:手动挡; 挡位:1挡; 手刹:放下; 发动机:打火; "
+    "安全带:系上; 车门:关闭; 离合:未踩; 刹车:未踩; 油门:未踩; 速度:适中; 时间特征:夜晚</特征>"
+)
+WIDE = str.maketrans(
+    {c: chr(ord(c) + 0xFEE0) for c in ":;<>/,0123456789PRND"},
+)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> VehicleState:
+    """Any legal state."""
+    site = draw(st.sampled_from(FEATURES["场地类型"]))
+    vehicle = draw(st.sampled_from(FEATURES["车辆类型"]))
+    special = {
+        "场地类型": (site,),
+        "车辆类型": (vehicle,),
+        "当前项目": items_of(site, vehicle),
+        "挡位": GEARS[vehicle],
+        "离合": CLUTCHES[vehicle],
+    }
+    return VehicleState.model_validate(
+        {name: draw(st.sampled_from(special.get(name, values))) for name, values in FEATURES.items()}
+    )
+
+
+def faults_of(text: str) -> dict[str, str]:
+    with pytest.raises(InputError) as caught:
+        parse_line(text)
+    assert caught.value.hint
+    return {fault.where: fault.found for fault in caught.value.faults}
+
+
+@given(states())
+def test_round_trip_gives_the_same_text(state: VehicleState) -> None:
+    line = render_line(state)
+    assert parse_line(line) == state
+    assert render_line(parse_line(line)) == line
+    if state.vehicle == "自动挡":
+        assert parse_line(line.replace("离合:无", "离合:未踩")) == state
+
+
+@given(states(), st.data())
+def test_any_order_spacing_and_width_is_read(state: VehicleState, data: st.DataObject) -> None:
+    pairs = data.draw(
+        st.permutations([f"{name}:{getattr(state, attr)}" for name, attr in ATTRIBUTES.items()])
+    )
+    separator = data.draw(st.sampled_from(["; ", ";", "；", "，", ",", " 、 ", " ;\n"]))
+    opening, closing = data.draw(
+        st.sampled_from([("<特征>", "</特征>"), ("＜特征＞", "＜／特征＞"), ("", "")])
+    )
+    text = opening + separator.join(pairs) + data.draw(st.sampled_from(["", separator])) + closing
+    if data.draw(st.booleans()):
+        text = text.translate(WIDE)
+    gaps = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
+    for gap in sorted(gaps, reverse=True):
+        text = text[:gap] + data.draw(st.sampled_from([" ", "\t", "\n", "\u3000", "\ufeff"])) + text[gap:]
+    assert parse_line(text) == state
+
+
+@given(states(), st.data())
+def test_every_missing_repeated_and_wrong_feature_is_reported(
+    state: VehicleState, data: st.DataObject
+) -> None:
+    names = data.draw(st.permutations(list(FEATURES)))
+    cuts = sorted(data.draw(st.tuples(*[st.integers(0, 13)] * 3)))
+    missing, repeated, wrong = names[: cuts[0]], names[cuts[0] : cuts[1]], names[cuts[1] : cuts[2]]
+    pairs = []
+    for name, attribute in ATTRIBUTES.items():
+        pair = f"{name}:{getattr(state, attribute)}"
+        if name in repeated:
+            pairs += [pair, pair]
+        elif name in wrong:
+            pairs.append(f"{name}:乱写")
+        elif name not in missing:
+            pairs.append(pair)
+    text = f"<特征>{'; '.join(pairs)}</特征>"
+    if not missing + repeated + wrong:
+        assert parse_line(text) == state
+        return
+    faults = faults_of(text)
+    assert set(faults) == {*missing, *repeated, *wrong}
+    assert all(faults[name] == "missing" for name in missing)
+    assert all(faults[name].startswith("given twice") for name in repeated)
+    assert all(faults[name] == "乱写" for name in wrong)
+
+
+def test_wrong_values_and_impossible_combinations_are_reported_together() -> None:
+    text = LINE.replace("手动挡", "自动挡").replace("速度:适中", "速度:飞快").replace("; 刹车:未踩", "")
+    assert faults_of(text) == {"刹车": "missing", "速度": "飞快", "挡位": "1挡"}
+    with pytest.raises(InputError) as caught:
+        parse_line(text)
+    allowed = {fault.where: fault.allowed for fault in caught.value.faults}
+    assert allowed["挡位"] == "自动挡: P挡, R挡, N挡, D挡"
+    assert allowed["速度"] == "静止, 过慢, 适中, 过快"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "你好",
+        "<特征>",
+        "</特征>" + LINE,
+        LINE + LINE,
+        LINE.removesuffix("</特征>"),
+        LINE.removeprefix("<特征>"),
+        "状态：" + LINE,
+        LINE.replace("<特征>", "<特征><特征>"),
+        LINE.replace("挡位:1挡", "挡位1挡"),
+        LINE.replace("挡位", "档位"),
+        LINE.replace("; 速度", "; 转速:800; 速度"),
+        LINE.replace("1挡", ""),
+        LINE.replace("</特征>", "; 时间特征:夜晚</特征>"),
+        LINE.replace("手动挡", "自动挡").replace("1挡", "D挡").replace("离合:未踩", "离合:踩下"),
+    ],
+)
+def test_what_is_not_a_clear_line_is_refused(text: str) -> None:
+    assert faults_of(text)
+
+
+def test_long_text_is_refused_in_one_fault_and_foreign_text_is_shown_short_and_clean() -> None:
+    assert faults_of("x;" * MAX_LINE) == {"line": f"{2 * MAX_LINE} characters"}
+    faults = faults_of(LINE.replace("适中", "\x1b[31m" + "红" * 200))
+    assert "\x1b" not in faults["速度"]
+    assert len(faults["速度"]) <= 60
+
+
+@given(st.one_of(st.text(), st.text(alphabet="<特征>/场地类型:;科目二三挡位1，： \n\x00\ud800")))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_line(text)
+
+
+@given(st.integers(0, len(LINE)), st.integers(0, 12), st.text(max_size=4))
+def test_no_damage_to_a_line_breaks_the_reader(start: int, length: int, patch: str) -> None:
+    try:
+        state = parse_line(LINE[:start] + patch + LINE[start + length :])
+    except InputError as error:
+        assert error.faults
+    else:
+        assert parse_line(render_line(state)) == state

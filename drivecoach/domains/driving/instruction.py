@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from drivecoach.domains.driving.text import shown
 from drivecoach.domains.driving.words import ACTIONS, LEVELS, Action, Level
 from drivecoach.errors import Fault, InputError
+from drivecoach.text import shown
 
 MAX_ACTIONS = 6
 MAX_SPEECH = 39

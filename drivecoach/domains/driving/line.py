@@ -6,9 +6,9 @@ import re
 import unicodedata
 
 from drivecoach.domains.driving.state import VehicleState, contradictions
-from drivecoach.domains.driving.text import shown
 from drivecoach.domains.driving.words import ATTRIBUTES, FEATURES
 from drivecoach.errors import Fault, InputError
+from drivecoach.text import shown
 
 OPENING, CLOSING = "<特征>", "</特征>"
 MAX_LINE = 2_000

@@ -1,116 +1,115 @@
-"""The one Python door: a driving coach to ask, on a GGUF file or an Ollama server."""
+"""The Python interface: a coach to ask, on a GGUF file or a model server, for any domain."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, Self
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Self, cast, overload
 
-from pydantic import PrivateAttr
-
-from drivecoach.batch.answerer import Answerer, Guard
-from drivecoach.batch.hosts import Hosts
+from drivecoach.batch.answerer import Answerer
 from drivecoach.batch.journal import Journal
-from drivecoach.batch.run import Settings, opens
-from drivecoach.domains import driving
-from drivecoach.domains.driving import Instruction, VehicleState, Violation
+from drivecoach.batch.run import Settings
+from drivecoach.domain import Domain
+from drivecoach.domains.stored import find_domain
 from drivecoach.errors import AnswerError
-from drivecoach.infer import Outcome
-from drivecoach.registry import Domain
-from drivecoach.runtime.ollama import TIMEOUT
+from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question
+from drivecoach.runtime import TIMEOUT
+
+if TYPE_CHECKING:
+    from drivecoach.domains.driving import CoachAnswer, VehicleState
 
 PATIENCE = 10.0
 """Seconds that a server may be away before an answer is given up."""
 
 
-class Answer(Instruction):
-    """An instruction, checked, and where it came from. Compares and serialises as the instruction it is."""
-
-    _violations: tuple[Violation, ...] = PrivateAttr(default=())
-    _latency: float = PrivateAttr(default=0.0)
-    _source: str = PrivateAttr(default="model")
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> Answer:
-        """The answer of an outcome; raises AnswerError when there is none."""
-        if outcome.answer is None:
-            raise AnswerError(
-                f"no instruction for {outcome.input}: {outcome.reason}",
-                hint="correct the state, or let the rules answer: Coach(…, guard='replace')",
-            )
-        answer = cls.model_validate(outcome.answer.model_dump(by_alias=True))
-        state = driving.parse_line(outcome.input)
-        answer._violations = tuple(driving.violations(state, answer))
-        answer._latency = outcome.seconds
-        answer._source = outcome.source
-        return answer
-
-    @property
-    def violations(self) -> tuple[Violation, ...]:
-        """The invariants that the instruction breaks; empty when it is safe to say."""
-        return self._violations
-
-    @property
-    def latency(self) -> float:
-        """Seconds from the question to the answer, queueing included."""
-        return self._latency
-
-    @property
-    def source(self) -> str:
-        """``model``, or ``rules`` where the rule teacher's instruction replaced a broken one."""
-        return self._source
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Instruction) and self.model_dump() == other.model_dump()
-
-    __hash__ = Instruction.__hash__
-
-
-class Coach:
+class Coach(Generic[Input, Answer]):
     """A coach on ``ollama:NAME`` (``hosts``: its addresses) or on a GGUF file that drivecoach exported.
 
-    ``guard``: an instruction that breaks an invariant is asked for again, then returned with its ``violations``
-    (``flag``), replaced by the rule teacher's (``replace``), or not checked (``off``). Close it, or use ``with``.
+    The domain is the one that the model names. For type checkers that is driving, unless ``domain`` is given:
+    ``Coach("reefer.gguf", domain=reefer).ask(reading)`` takes and returns that domain's models. ``note`` says where
+    the model's domain is not installed and invariants are not checked.
+
+    ``guard``: an answer that breaks an invariant is asked for again, then returned as it is (``flag``), replaced by
+    the domain's teacher's (``replace``), or not checked (``off``). ``constrain``: answers are decoded under the
+    answer's JSON Schema. Close it, or use ``with``. Raises RuntimeFailure when no server answers, ModelError for a
+    model that cannot be used.
     """
 
-    def __init__(self, model: str, *hosts: str, guard: Guard = "flag", timeout: float = TIMEOUT) -> None:
-        self._domain: Domain = driving
-        self._hosts = Hosts(opens(Settings(model, hosts, guard, timeout)), patience=min(timeout, PATIENCE))
-        self._guard: Guard = guard
+    @overload
+    def __init__(
+        self: Coach[VehicleState, CoachAnswer],
+        model: str,
+        *hosts: str,
+        guard: Guard = ...,
+        timeout: float = ...,
+        constrain: bool = ...,
+    ) -> None: ...
 
-    def ask(self, state: VehicleState | str) -> Answer:
-        """The instruction for a state or a feature line.
+    @overload
+    def __init__(
+        self,
+        model: str,
+        *hosts: str,
+        domain: Domain[Input, Answer],
+        guard: Guard = ...,
+        timeout: float = ...,
+        constrain: bool = ...,
+    ) -> None: ...
 
-        Raises InputError for a line that is no legal state, AnswerError when the model gives no instruction,
+    def __init__(
+        self,
+        model: str,
+        *hosts: str,
+        domain: Domain[Input, Answer] | None = None,
+        guard: Guard = "flag",
+        timeout: float = TIMEOUT,
+        constrain: bool = False,
+    ) -> None:
+        settings = Settings(model, hosts, guard, timeout, min(timeout, PATIENCE), constrain)
+        self._hosts = settings.connect()
+        self.note = ""
+        if domain is None:
+            found = find_domain(self._hosts.metadata, model)
+            domain, self.note = cast("Domain[Input, Answer]", found.domain), found.note
+        self.domain = domain
+        self._engine = Engine(self._hosts.generate, domain, guard, constrain=constrain)
+
+    def ask(self, value: Input | str | Mapping[str, object]) -> Answer:
+        """The answer for an input: the domain's model, its text, or a mapping of its keys.
+
+        Raises InputError for what is no input of the domain, AnswerError when the model gives no answer,
         RuntimeFailure when no server answers.
         """
-        if isinstance(state, str):
-            driving.parse_line(state)
-        (found,) = self.ask_many([state])
-        if isinstance(found, AnswerError):
-            raise found
-        return found
+        read = self.domain.read_input(self._text(value))
+        self._hosts.start()
+        return self._reply(self._engine.settle(read, Question(self.domain.write_input(read))))
 
-    def ask_many(self, states: Iterable[VehicleState | str]) -> Iterator[Answer | AnswerError]:
-        """One answer per state, in order, as they come; a state without one gives its AnswerError, not an end.
+    def ask_many(self, values: Iterable[Input | str | Mapping[str, object]]) -> Iterator[Answer | AnswerError]:
+        """One answer per input, in order, as they come; an input without one gives its AnswerError, not an end.
 
-        Identical states are asked once. Raises RuntimeFailure when no server answers.
+        Identical inputs are asked once. Raises RuntimeFailure when no server answers.
         """
-        lines = (state if isinstance(state, str) else driving.render_line(state) for state in states)
-        with Journal(None, {}) as journal:
-            for outcome in Answerer(self._hosts, self._domain, journal, guard=self._guard).answer_all(lines):
-                try:
-                    yield Answer.of(outcome)
-                except AnswerError as error:
-                    yield error
+        for outcome in self.outcomes(values):
+            try:
+                yield self._reply(outcome)
+            except AnswerError as error:
+                yield error
 
-    async def aask(self, state: VehicleState | str) -> Answer:
+    def outcomes(self, values: Iterable[Input | str | Mapping[str, object]]) -> Iterator[Outcome[Answer]]:
+        """All that is known of each answer: status, violations, reason, reasoning, source, seconds; in order."""
+        with Journal(None, self.domain, {}) as journal:
+            yield from Answerer(self._hosts, self._engine, journal).answer_all(map(self._text, values))
+
+    async def aask(self, value: Input | str | Mapping[str, object]) -> Answer:
         """`ask`, without blocking the event loop."""
-        return await asyncio.to_thread(self.ask, state)
+        return await asyncio.to_thread(self.ask, value)
 
-    async def aask_many(self, states: Iterable[VehicleState | str]) -> AsyncIterator[Answer | AnswerError]:
+    async def aask_many(
+        self, values: Iterable[Input | str | Mapping[str, object]]
+    ) -> AsyncIterator[Answer | AnswerError]:
         """`ask_many`, without blocking the event loop."""
-        answers = self.ask_many(states)
+        answers = self.ask_many(values)
         while (found := await asyncio.to_thread(next, answers, None)) is not None:
             yield found
 
@@ -121,5 +120,24 @@ class Coach:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
+
+    def _text(self, value: Input | str | Mapping[str, object]) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Mapping):
+            return self.domain.record_text(value)
+        return self.domain.write_input(value)
+
+    def _reply(self, outcome: Outcome[Answer]) -> Answer:
+        if outcome.answer is None:
+            raise AnswerError(
+                f"no answer for {outcome.input}: {outcome.reason}",
+                hint="correct the input, or let the teacher answer where the domain has one: guard='replace'",
+            )
+        return self.domain.reply(
+            outcome.answer, violations=outcome.violations, latency=outcome.seconds, source=outcome.source
+        )

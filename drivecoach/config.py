@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from drivecoach.domains.load import Reference, placed
 from drivecoach.errors import Fault, RecipeError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -205,7 +207,8 @@ class Recipe(_Section):
     """One tuning run, whole."""
 
     name: Name
-    domain: Name = "driving"
+    domain: Reference = "driving"
+    """A name, ``schema.py:domain``, or ``{input: state.schema.json, answer: contract.schema.json}``."""
     data: DataConfig
     chat: ChatConfig = ChatConfig()
     base: BaseConfig
@@ -226,6 +229,8 @@ class Recipe(_Section):
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe from YAML; ``overrides`` are ``a.b=value`` texts, the value read as YAML.
 
+    Files that the recipe names are relative to its own folder, those that an override names to the current one.
+
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
     try:
@@ -239,15 +244,39 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path} is not valid YAML{place}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
+    raw = _placed(raw, path.parent)
     for text in overrides or []:
         _override(raw, text)
     try:
-        return Recipe.model_validate(raw)
+        recipe = Recipe.model_validate(raw)
+        return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
     except ValidationError as error:
         faults = [_fault(item) for item in error.errors()]
         raise RecipeError(
             f"{path}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct them in {path}"
         ) from None
+
+
+def _placed(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings with the files that they name taken relative to ``folder``; what is no file stays as it is."""
+
+    def beside(section: Any, key: str, *, local: bool = True) -> None:
+        if isinstance(section, dict) and local and isinstance(section.get(key), str) and section[key]:
+            section[key] = os.path.normpath(folder / section[key])
+
+    data, base, chat = raw.get("data"), raw.get("base"), raw.get("chat")
+    mixed = data.get("mix") if isinstance(data, dict) else None
+    for source in [data, *(mixed if isinstance(mixed, list) else [])]:
+        beside(source, "path", local=isinstance(source, dict) and source.get("source", "local") == "local")
+    beside(base, "name", local=isinstance(base, dict) and base.get("source") == "local")
+    beside(chat, "template", local=isinstance(chat, dict) and str(chat.get("template")).endswith(".jinja"))
+    domain = raw.get("domain")
+    if isinstance(domain, dict):
+        beside(domain, "input")
+        beside(domain, "answer")
+    elif isinstance(domain, str):
+        raw["domain"] = placed(domain, folder)
+    return raw
 
 
 def _override(raw: dict[str, Any], text: str) -> None:

@@ -67,3 +67,8 @@ class AnswerError(DrivecoachError):
 
 class StorageError(DrivecoachError):
     """Files could not be written: disk full, folder not writable, output in use."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a foreign error says, on one line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

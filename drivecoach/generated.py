@@ -6,17 +6,16 @@ import json
 from pathlib import Path
 
 from drivecoach.config import load_recipe
+from drivecoach.domains.driving import DRIVING
 from drivecoach.export import modelfile
 from drivecoach.pipeline import gguf_name, make_chat
-from drivecoach.registry import DOMAINS, load_domain
 
 
 def generated_files(root: Path) -> dict[str, str]:
     """Every generated file below ``root``: its relative path and its text."""
     texts: dict[str, str] = {}
-    for name in DOMAINS:
-        for file, schema in load_domain(name).schemas().items():
-            texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
+    for file, schema in DRIVING.schemas().items():
+        texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
     for path in sorted((root / "recipes").rglob("*.yaml")):
         recipe = load_recipe(path)
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])

@@ -1,25 +1,51 @@
-"""Validated answers, one and many: each input becomes exactly one outcome row."""
+"""The one engine for asking: one input to one judged outcome, whoever asks and whatever answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import JsonValue
 
+from drivecoach.chat import Message
 from drivecoach.chat.template import split
+from drivecoach.domain import Domain, JsonObject, Violation
 from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
-from drivecoach.registry import Domain
-from drivecoach.runtime import Completion, Runtime
+from drivecoach.runtime import Completion
+
+Input = TypeVar("Input")
+Answer = TypeVar("Answer")
 
 Status = Literal["valid", "invalid", "failed"]
+Guard = Literal["flag", "replace", "off"]
+"""What happens to an answer that breaks an invariant: marked invalid, replaced by the teacher's answer, or let pass."""
+
+ASKS = 3
+"""How often an invalid answer is asked for, each time but the first with another seed."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Question:
+    """What is asked: an input's text, the turns before it, and whether a model that can think shall."""
+
+    text: str
+    history: Sequence[Message] = ()
+    think: bool = True
+
+    @property
+    def key(self) -> str:
+        """Equal for equal questions; the text alone where there is nothing beside it."""
+        if not self.history and self.think:
+            return self.text
+        before = json.dumps([[turn["role"], turn["content"]] for turn in self.history], ensure_ascii=False)
+        return f"{before}{'' if self.think else 'no think'}{self.text}"
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Answer]):
     """What became of one input.
 
     ``valid``: the answer follows the schema and breaks no invariant. ``invalid``: it does not (``reason`` says how).
@@ -29,81 +55,125 @@ class Outcome:
     row: int
     input: str
     status: Status
-    answer: Any = None
-    """The parsed answer (for the driving domain an Instruction), also when it breaks an invariant."""
+    answer: Answer | None = None
+    """The parsed answer, also when it breaks an invariant."""
+    violations: tuple[Violation, ...] = ()
+    """The invariants that the answer breaks."""
     thinking: str = ""
     reason: str = ""
     source: str = "model"
-    """Who answered: ``model``, or ``rules`` where the rule teacher's answer replaced the model's."""
+    """Who answered: ``model``, or ``rules`` where the teacher's answer replaced the model's."""
     seconds: float = 0.0
     """From the question to the runtime until its answer, queueing included."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, domain: Domain[Input, Answer]) -> JsonObject:
         """The row as it is written to an outcome file."""
-        parsed = isinstance(self.answer, BaseModel)  # else free text, or None
+        answer: JsonValue = None if self.answer is None else domain.answer.dump(self.answer)
+        thinking: JsonObject = {"thinking": self.thinking} if self.thinking else {}
         return {
             "row": self.row,
             # Half a surrogate pair, which JSON may bring, cannot be written anywhere.
             "input": self.input.encode("utf-8", "backslashreplace").decode(),
             "status": self.status,
             "source": self.source,
-            "answer": self.answer.model_dump(mode="json", by_alias=True) if parsed else self.answer,
-            **({"thinking": self.thinking} if self.thinking else {}),
+            "answer": answer,
+            **thinking,
             "reason": self.reason,
             "milliseconds": round(self.seconds * 1000, 1),
         }
 
 
-def ask(runtime: Runtime, domain: Domain, text: str, row: int = 1) -> Outcome:
-    """Ask for one input, and judge the answer; never raises for bad input or a bad answer.
+class Generate(Protocol):
+    """What answers: a runtime's ``generate``, or that of several servers together."""
 
-    A runtime that does not answer makes the row ``failed``.
+    def __call__(
+        self,
+        user: str,
+        history: Sequence[Message] = (),
+        *,
+        think: bool = True,
+        seed: int | None = None,
+        schema: JsonObject | None = None,
+    ) -> Completion: ...
+
+
+@dataclass
+class Engine(Generic[Input, Answer]):
+    """Asks ``generate`` for one input at a time and judges what comes; safe to use from many threads.
+
+    ``asks``: how often an invalid answer is asked for. ``constrain``: answers are decoded under the answer's schema.
     """
-    try:
-        state = domain.read_input(text)
-    except InputError as error:
-        return Outcome(row, text, "failed", reason=f"input: {flat(error)}")
-    canonical = domain.write_input(state)
-    try:
-        completion = runtime.generate(canonical)
-    except (InputError, RuntimeFailure) as error:
-        return Outcome(row, canonical, "failed", reason=flat(error))
-    return judge(domain, state, completion, row)
 
+    generate: Generate
+    domain: Domain[Input, Answer]
+    guard: Guard = "flag"
+    asks: int = ASKS
+    constrain: bool = False
+    asked_again: int = field(default=0, init=False)
+    """Answers that were invalid and asked for again."""
 
-def judge(domain: Domain, state: Any, completion: Completion, row: int = 1, *, check: bool = True) -> Outcome:
-    """What became of an answer: taken apart, read by the schema and, with ``check``, held against the invariants."""
-    canonical = domain.write_input(state)
-    parts = split(completion.text)
-    seen: dict[str, Any] = {"thinking": parts.thinking, "seconds": completion.seconds}
-    try:
-        answer = domain.read_answer(parts.text)
-    except InputError as error:
-        reason = flat(error) if completion.finished else "the answer was cut by the token limit"
-        return Outcome(row, canonical, "invalid", None, reason=f"schema: {reason}", **seen)
-    broken = "; ".join(str(item) for item in domain.violations(state, answer)) if check else ""
-    status: Status = "invalid" if broken else "valid"
-    return Outcome(row, canonical, status, answer, reason=f"invariants: {broken}" if broken else "", **seen)
-
-
-def ask_many(runtime: Runtime, domain: Domain, texts: Iterable[str]) -> Iterator[Outcome]:
-    """Ask for every text, as many at once as the runtime takes, and yield the outcomes in input order.
-
-    Memory holds a few times ``runtime.slots`` rows, however long ``texts`` is.
-    """
-    numbered = enumerate(texts, start=1)
-    with ThreadPoolExecutor(runtime.slots) as pool:
-        waiting: list[Future[Outcome]] = []
+    def ask(self, text: str) -> Outcome[Answer]:
+        """The outcome for a text; never raises for bad input or a bad answer."""
         try:
-            while True:
-                for row, text in islice(numbered, 4 * runtime.slots - len(waiting)):
-                    waiting.append(pool.submit(ask, runtime, domain, text, row))
-                if not waiting:
-                    return
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            value = self.domain.read_input(text)
+        except InputError as error:
+            return Outcome(1, text, "failed", reason=f"input: {flat(error)}")
+        try:
+            return self.settle(value, Question(self.domain.write_input(value)))
+        except RuntimeFailure as error:
+            return Outcome(1, text, "failed", reason=flat(error))
+
+    def settle(self, value: Input, question: Question) -> Outcome[Answer]:
+        """The outcome for an input that was read; ``question`` holds its canonical text. Raises RuntimeFailure."""
+        best: Outcome[Answer] | None = None
+        schema = self.domain.answer.schema if self.constrain else None
+        for ask in range(self.asks):
+            try:
+                completion = self.generate(
+                    question.text, question.history, think=question.think, seed=ask or None, schema=schema
+                )
+            except InputError as error:
+                best = best or Outcome(1, question.text, "failed", reason=flat(error))
+                break
+            except RuntimeFailure:
+                if best is None:
+                    raise
+                break
+            outcome = self.judge(value, question.text, completion)
+            if outcome.status == "valid":
+                return outcome
+            self.asked_again += ask + 1 < self.asks
+            if best is None or best.answer is None:
+                best = outcome
+        assert best is not None  # noqa: S101  # asks is at least one
+        right = self.domain.teach(value) if self.guard == "replace" and best.status == "invalid" else None
+        if right is None:
+            return best
+        return replace(
+            best, status="valid", answer=right, violations=(), source="rules", reason=f"replaced: {best.reason}"
+        )
+
+    def judge(self, value: Input, canonical: str, completion: Completion) -> Outcome[Answer]:
+        """What became of an answer: taken apart, read by the schema, held against the invariants."""
+        parts = split(completion.text)
+        outcome: Outcome[Answer] = Outcome(
+            1, canonical, "invalid", thinking=parts.thinking, seconds=completion.seconds
+        )
+        try:
+            answer = self.domain.read_answer(parts.text)
+        except InputError as error:
+            reason = flat(error) if completion.finished else "the answer was cut by the token limit"
+            return replace(outcome, reason=f"schema: {reason}")
+        broken = () if self.guard == "off" else tuple(self.domain.violations(value, answer))
+        if not broken:
+            return replace(outcome, status="valid", answer=answer)
+        reason = "invariants: " + "; ".join(map(str, broken))
+        return replace(outcome, answer=answer, violations=broken, reason=reason)
+
+
+def digest(text: str) -> bytes:
+    """A short name of a text of any length, halves of surrogate pairs included."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def flat(error: DrivecoachError) -> str:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from drivecoach import stage
 from drivecoach.chat import Chat, read_family
+from drivecoach.chat.template import split
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, Pair, identity, prepare, read_pairs
+from drivecoach.domain import AnyDomain
+from drivecoach.domains.load import identity as domain_identity
+from drivecoach.domains.load import load_domain
 from drivecoach.errors import ModelError
 from drivecoach.export.modelfile import check_system
 from drivecoach.files import write_json, write_text
-from drivecoach.registry import Domain, load_domain
+from drivecoach.infer import Question
 from drivecoach.train import processes
 from drivecoach.train.fit import fit
 
@@ -35,7 +40,7 @@ class Run:
     def __init__(self, folder: Path, recipe: Recipe, say: Say = print) -> None:
         self.folder = folder
         self.recipe = recipe
-        self.domain: Domain = load_domain(recipe.domain)
+        self.domain: AnyDomain = load_domain(recipe.domain)
         self.chat = make_chat(recipe)
         self.say = say
 
@@ -69,7 +74,7 @@ class Run:
         data, folder = self.recipe.data, self.folder / "data"
         inputs = {
             "sources": [identity(source) for source in data.sources],
-            "domain": self.recipe.domain,
+            "domain": domain_identity(self.recipe.domain, self.domain),
             "template": self.chat.family.name,
             "split": [data.validation, data.test, data.fraction, data.refused],
         }
@@ -93,7 +98,8 @@ class Run:
         folder = self.folder / "train"
         inputs = {
             "data": self._manifest_of("data"),
-            **self.recipe.model_dump(mode="json", include={"chat", "base", "train", "domain"}),
+            "vocabulary": stage.fingerprint(self.domain.vocabulary()),
+            **self.recipe.model_dump(mode="json", include={"chat", "base", "train"}),
             "system": self.chat.system,
             "template": self.chat.source,
         }
@@ -118,7 +124,11 @@ class Run:
         if trained is None:
             raise ModelError(f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE")
         folder = self.folder / "export"
-        inputs = {"train": self._manifest_of("train"), **self.recipe.model_dump(mode="json", include={"export"})}
+        inputs = {
+            "train": self._manifest_of("train"),
+            "domain": self.domain.identity(),
+            **self.recipe.model_dump(mode="json", include={"export"}),
+        }
         if (results := stage.finished(folder, inputs)) is not None:
             self.say("export: unchanged, skipped")
             return results
@@ -126,44 +136,61 @@ class Run:
         held_out = (self.pairs("test") or self.pairs("train"))[:PARITY_STATES]
         prompts = [self.chat.prompt(pair.input, pair.history) for pair in held_out]
         results = export_stage.export(
-            self.recipe, self.chat, self.folder / "train" / trained["results"]["fitted"], prompts, folder, self.say
+            self.recipe,
+            self.domain,
+            self.chat,
+            self.folder / "train" / trained["results"]["fitted"],
+            prompts,
+            folder,
+            self.say,
         )
         stage.finish(folder, inputs, results, [*results["files"], "Modelfile"])
         return results
 
-    def evaluate(self, advance: Callable[[int], Callable[[], None]]) -> dict[str, Any]:
+    def evaluate(
+        self, advance: Callable[[int], Callable[[], None]], *, constrained: bool = False
+    ) -> dict[str, Any]:
         """Score the served file on the test split, and on inputs drawn evenly from all the domain has.
 
-        ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it.
+        ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it. ``constrained``:
+        every test also under the answer's JSON Schema.
         """
-        from drivecoach.evaluate.scores import score
+        from drivecoach.evaluate.scores import Case, score
         from drivecoach.runtime import open_runtime
 
         folder = self.folder / "evaluate"
-        inputs = {"export": self._manifest_of("export"), "data": self._manifest_of("data")}
+        inputs = {
+            "export": self._manifest_of("export"),
+            "data": self._manifest_of("data"),
+            "domain": domain_identity(self.recipe.domain, self.domain),
+            "constrained": constrained,
+        }
         if (results := stage.finished(folder, inputs)) is not None:
             self.say("evaluate: unchanged, skipped")
             return results
         stage.begin(folder)
         seen = {pair.input for name in SPLITS for pair in self.pairs(name)}
-        from drivecoach.chat.template import split
-
         held_out = self.pairs("test")
+        answers = [self.domain.read_answer(split(pair.output).text) for pair in held_out]
         tests = {
-            "test": [(p.input, self.domain.read_answer(split(p.output).text)) for p in held_out],
-            "uniform": self.domain.uniform(UNIFORM_STATES, seen),
+            "test": [
+                Case(Question(pair.input, pair.history), answer)
+                for pair, answer in zip(held_out, answers, strict=True)
+            ],
+            "uniform": [Case(Question(text), answer) for text, answer in self.domain.uniform(UNIFORM_STATES, seen)],
         }
-        histories = {"test": [pair.history for pair in held_out]}
+        if self.chat.thinking == "mixed":
+            tests["test, not thinking"] = [
+                Case(replace(case.question, think=False), case.expected) for case in tests["test"]
+            ]
         results = {}
         with open_runtime(str(self.quantized)) as runtime:
-            for name, pairs in tests.items():
-                if pairs:
-                    bar = advance(len(pairs))
-                    results[name] = score(runtime, self.domain, pairs, bar, histories.get(name)).to_json()
-            if held_out and self.chat.thinking == "mixed":
-                bar, turns = advance(len(held_out)), histories["test"]
-                scores = score(runtime, self.domain, tests["test"], bar, turns, think=False)
-                results["test, not thinking"] = scores.to_json()
+            for name, cases in tests.items():
+                for constrain in (False, True) if constrained else (False,):
+                    if cases:
+                        label = f"{name}, constrained" if constrain else name
+                        bar = advance(len(cases))
+                        results[label] = score(runtime, self.domain, cases, bar, constrain=constrain).model_dump()
         stage.finish(folder, inputs, results, [])
         return results
 
@@ -190,7 +217,7 @@ def make_chat(recipe: Recipe) -> Chat:
     Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
     """
     settings = recipe.chat
-    system = load_domain(recipe.domain).SYSTEM if settings.system is None else settings.system
+    system = load_domain(recipe.domain).system if settings.system is None else settings.system
     check_system(system)
     family = read_family(settings.template, settings.end)
     return Chat(system, settings.thinking, family, settings.thinking_share)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from drivecoach.batch.level import Level
+from drivecoach.chat import Message
+from drivecoach.domain import JsonObject
 from drivecoach.errors import DrivecoachError, RuntimeFailure
 from drivecoach.runtime import Again, Busy, Completion, Down, Runtime
 
@@ -49,8 +51,16 @@ class Hosts:
         self.retries = 0
         self.in_flight_most = 0
 
-    def ask(self, user: str, seed: int | None = None) -> Completion:
-        """The answer of one server or another.
+    def generate(
+        self,
+        user: str,
+        history: Sequence[Message] = (),
+        *,
+        think: bool = True,
+        seed: int | None = None,
+        schema: JsonObject | None = None,
+    ) -> Completion:
+        """The answer of one server or another; see `Runtime.generate`.
 
         Raises GivenUp after TRIES failures that pass, and stops every caller with RuntimeFailure when a failure is
         permanent or nobody has answered for ``patience`` seconds.
@@ -63,7 +73,7 @@ class Hosts:
                 if host.runtime is None:
                     self._open(host)
                 assert host.runtime is not None  # noqa: S101  # _open sets it or raises
-                completion = host.runtime.generate(user, seed=seed)
+                completion = host.runtime.generate(user, history, think=think, seed=seed, schema=schema)
             except Again as error:
                 failure: Again = error
             except DrivecoachError as error:
@@ -84,13 +94,33 @@ class Hosts:
                 raise GivenUp(f"{failure.message} ({tries} times)", hint=failure.hint) from failure
             self._wait(_BUSY_WAIT if isinstance(failure, Busy) else _FIRST_WAIT * 2**tries)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the work was ended for every thread."""
+        return self._stopped is not None
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """What the model says of itself, by the first server that answers; raises RuntimeFailure when none does."""
+        failure: Down | None = None
+        for host in self._hosts:
+            try:
+                self._open(host)
+            except Down as error:
+                failure = error
+                continue
+            assert host.runtime is not None  # noqa: S101  # _open sets it or raises
+            return host.runtime.metadata
+        assert failure is not None  # noqa: S101  # there is at least one host
+        raise failure
+
     def start(self) -> None:
         """Forget what stopped the work before."""
         with self._changed:
             self._stopped = self._trouble_since = None
 
     def stop(self, error: BaseException) -> None:
-        """End the work of every thread: each ``ask`` raises ``error`` from now on."""
+        """End the work of every thread: each ``generate`` raises ``error`` from now on."""
         with self._changed:
             self._stopped = self._stopped or error
             self._changed.notify_all()
@@ -151,7 +181,7 @@ class Hosts:
             if now - self._trouble_since > self._patience:
                 self._stopped = self._stopped or RuntimeFailure(
                     f"no server has answered for {self._patience:g} s: {failure.message}",
-                    hint="mend or restart it, then run the same command again: what was answered is kept",
+                    hint="restart it, then run the same command again: what was answered is kept",
                 )
             self._changed.notify_all()
 

@@ -6,25 +6,43 @@ millions without holding them in memory, and refuses a second writer. Rows are o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Generic, Self
 
+from pydantic import BaseModel, JsonValue
+
+from drivecoach.domain import Domain, Violation
 from drivecoach.errors import StorageError
+from drivecoach.infer import Answer, Input, Outcome, Status, digest
 
 
-class Journal:
-    """Answers by input, in the file beside an output; ``path`` None keeps them in memory for one run.
+class _Kept(BaseModel):
+    """An outcome as the journal holds it."""
+
+    input: str
+    status: Status
+    answer: JsonValue
+    violations: list[tuple[str, str]]
+    thinking: str
+    reason: str
+    source: str
+    seconds: float
+
+
+class Journal(Generic[Input, Answer]):
+    """Outcomes by question, in the file beside an output; ``path`` None keeps them in memory for one run.
 
     ``belongs``: what must be the same for an answer to be used again (model, domain, guard).
     Raises StorageError when another process holds it, when it belongs to other settings, or when the disk is full.
     """
 
-    def __init__(self, path: Path | None, belongs: dict[str, Any]) -> None:
+    def __init__(self, path: Path | None, domain: Domain[Input, Answer], belongs: Mapping[str, JsonValue]) -> None:
         self._path = path
+        self._domain = domain
         self._lock = threading.Lock()
         try:
             if path is not None:
@@ -57,21 +75,45 @@ class Journal:
                 hint=f"choose another output, or ask everything anew: rm {path}",
             )
 
-    def get(self, text: str) -> dict[str, Any] | None:
-        """The outcome that was written for an input."""
+    def get(self, key: str) -> Outcome[Answer] | None:
+        """The outcome that was written for a question."""
         with self._lock:
             try:
-                row = self._db.execute("SELECT outcome FROM answers WHERE key = ?", (_key(text),)).fetchone()
+                row = self._db.execute("SELECT outcome FROM answers WHERE key = ?", (digest(key),)).fetchone()
             except sqlite3.Error as error:
                 raise self._failure(error) from error
-        return None if row is None else json.loads(row[0])
+        if row is None:
+            return None
+        kept = _Kept.model_validate_json(row[0])
+        return Outcome(
+            row=0,
+            input=kept.input,
+            status=kept.status,
+            answer=None if kept.answer is None else self._domain.answer.parse(kept.answer),
+            violations=tuple(Violation(id, text) for id, text in kept.violations),
+            thinking=kept.thinking,
+            reason=kept.reason,
+            source=kept.source,
+            seconds=kept.seconds,
+        )
 
-    def put(self, text: str, outcome: dict[str, Any]) -> None:
+    def put(self, key: str, outcome: Outcome[Answer]) -> None:
         """Write an outcome; it is safe against a kill when this returns."""
-        value = json.dumps(outcome, ensure_ascii=False)
+        kept = _Kept(
+            input=outcome.input,
+            status=outcome.status,
+            answer=None if outcome.answer is None else self._domain.answer.dump(outcome.answer),
+            violations=[(violation.id, violation.text) for violation in outcome.violations],
+            thinking=outcome.thinking,
+            reason=outcome.reason,
+            source=outcome.source,
+            seconds=outcome.seconds,
+        )
         with self._lock:
             try:
-                self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (_key(text), value))
+                self._db.execute(
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?)", (digest(key), kept.model_dump_json())
+                )
             except sqlite3.Error as error:
                 raise self._failure(error) from error
 
@@ -103,6 +145,3 @@ class Journal:
             hint="free disk space, then run the same command again: what was answered is kept",
         )
 
-
-def _key(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -8,25 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach.batch.answerer import Answerer
-from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.journal import Journal
-from drivecoach.batch.run import Settings, opens
+from drivecoach.batch.run import Settings, Summary
 from drivecoach.batch.write import arrow_schema, record
+from drivecoach.domains.stored import find_domain
 from drivecoach.errors import DataError
-from drivecoach.registry import Domain, load_domain
+from drivecoach.infer import Engine
 
 BATCH = 1024
 """Rows a worker gets at once."""
 
 
 class BatchAnswerer:
-    """What runs in a Ray worker: it opens the model once, then answers batch after batch."""
+    """What runs in a Ray worker: it opens the model once, then answers batch after batch.
 
-    def __init__(self, settings: Settings, domain: str) -> None:
-        self._domain = load_domain(domain)
-        self._answerer = Answerer(
-            Hosts(opens(settings), patience=settings.patience), self._domain, Journal(None, {}), guard=settings.guard
-        )
+    ``domain``: as `drivecoach.domains.load.load_domain` reads it; None takes the model's own.
+    """
+
+    def __init__(self, settings: Settings, domain: str | None) -> None:
+        hosts = settings.connect()
+        self._domain = find_domain(hosts.metadata, settings.model, domain).domain
+        engine = Engine(hosts.generate, self._domain, settings.guard, constrain=settings.constrain)
+        self._answerer = Answerer(hosts, engine, Journal(None, self._domain, {}))
         self._schema = arrow_schema(self._domain)
 
     def __call__(self, batch: Any) -> Any:
@@ -34,19 +37,19 @@ class BatchAnswerer:
         import pyarrow as pa
 
         rows = batch.to_pylist()
-        texts = [row["input"] if "input" in row else self._domain.write_record(row) for row in rows]
+        texts = [row["input"] if "input" in row else self._domain.record_text(row) for row in rows]
         outcomes = self._answerer.answer_all(texts)
         return pa.Table.from_pylist([record(outcome, self._domain) for outcome in outcomes], self._schema)
 
 
 def run_on_ray(
-    source: Path, output: Path, domain: Domain, settings: Settings, *, workers: int | None = None
-) -> dict[str, Any]:
+    source: Path, output: Path, domain: str | None, settings: Settings, *, workers: int | None = None
+) -> Summary:
     """Answer a Parquet file or a folder of them into a folder of them, on the Ray cluster that is there.
 
     Without one (RAY_ADDRESS) Ray starts on this machine. ``workers``: models at work at once, by default as many
     as there are CPUs in the cluster. The column ``row`` counts within a batch; carry your own key in ``input`` order.
-    Returns the figures of the summary. Raises DataError where Ray is not installed or the output exists.
+    Raises DataError where Ray is not installed or the output exists.
     """
     try:
         import ray
@@ -66,7 +69,7 @@ def run_on_ray(
         ray.data.read_parquet(str(source))
         .map_batches(
             BatchAnswerer,
-            fn_constructor_args=(settings, domain.NAME),
+            fn_constructor_args=(settings, domain),
             batch_format="pyarrow",
             batch_size=BATCH,
             num_cpus=0.5,  # the workers must never hold all CPUs: reading the files needs one
@@ -78,11 +81,13 @@ def run_on_ray(
     counts = {row["status"]: row["count()"] for row in outcomes.groupby("status").count().take_all()}
     seconds = time.perf_counter() - start
     rows = sum(counts.values())
-    return {
-        "rows": rows,
-        **{status: counts.get(status, 0) for status in ("valid", "invalid", "failed")},
-        "workers": workers,
-        "seconds": round(seconds, 2),
-        "rows per second": round(rows / seconds, 1),
-        "output": str(output),
-    }
+    return Summary(
+        rows=rows,
+        valid=counts.get("valid", 0),
+        invalid=counts.get("invalid", 0),
+        failed=counts.get("failed", 0),
+        workers=workers,
+        seconds=round(seconds, 2),
+        rows_per_second=round(rows / seconds, 1),
+        output=str(output),
+    )

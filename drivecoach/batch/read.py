@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError
-from drivecoach.registry import Domain
 
 FORMS = "plain lines, .jsonl, .csv with one column a feature, or .parquet"
 _BLOCK = 1 << 20
@@ -25,7 +25,7 @@ class Source:
 
     path: Path
     rows: int
-    domain: Domain
+    domain: AnyDomain
 
     def texts(self) -> Iterator[str]:
         """The input texts in file order; memory holds a few."""
@@ -33,7 +33,7 @@ class Source:
         yield from reader(self.path, self.domain)
 
 
-def open_source(path: Path, domain: Domain) -> Source:
+def open_source(path: Path, domain: AnyDomain) -> Source:
     """Check that a file can be read at all and count its rows.
 
     Raises DataError for a file that is missing, empty, not UTF-8, or has no column that is an input.
@@ -56,7 +56,7 @@ def open_source(path: Path, domain: Domain) -> Source:
     return Source(path, rows, domain)
 
 
-def _lines(path: Path, domain: Domain) -> Iterator[str]:
+def _lines(path: Path, domain: AnyDomain) -> Iterator[str]:
     """Plain lines, or JSON objects with an ``input`` key or one key a feature.
 
     A line that starts with ``{`` but holds no such object is passed on as it is, and becomes a failed row.
@@ -69,7 +69,7 @@ def _lines(path: Path, domain: Domain) -> Iterator[str]:
         yield _text(value, domain) if isinstance(value, dict) else line
 
 
-def _csv(path: Path, domain: Domain) -> Iterator[str]:
+def _csv(path: Path, domain: AnyDomain) -> Iterator[str]:
     csv.field_size_limit(_FIELD)
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictReader(stream, restkey="")
@@ -81,7 +81,7 @@ def _csv(path: Path, domain: Domain) -> Iterator[str]:
             raise DataError(f"{path} is not valid CSV: {error} at line {rows.line_num}", hint="mend it") from None
 
 
-def _parquet(path: Path, domain: Domain) -> Iterator[str]:
+def _parquet(path: Path, domain: AnyDomain) -> Iterator[str]:
     file = _open_parquet(path)
     _check_columns(path, file.schema_arrow.names, domain)
     for batch in file.iter_batches(batch_size=_ROWS):
@@ -101,12 +101,12 @@ def _open_parquet(path: Path) -> Any:
         raise DataError(f"{path} is no Parquet file: {error}", hint=f"give {FORMS}") from None
 
 
-def _text(record: Mapping[str, Any], domain: Domain) -> str:
+def _text(record: Mapping[str, Any], domain: AnyDomain) -> str:
     given = record.get("input")
-    return given if isinstance(given, str) else domain.write_record(record)
+    return given if isinstance(given, str) else domain.record_text(record)
 
 
-def _check_columns(path: Path, names: Any, domain: Domain) -> None:
+def _check_columns(path: Path, names: Any, domain: AnyDomain) -> None:
     """One column of inputs, or columns that the domain can make a record of: its own names, in either language."""
     wanted = domain.record_keys()
     if "input" in names or any(all(name in names for name in keys) for keys in wanted):

@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+from drivecoach.domain import AnyDomain, Domain
+from drivecoach.domain.node import Node, text_of
 from drivecoach.errors import DataError
 from drivecoach.files import written_aside
-from drivecoach.infer import Outcome
-from drivecoach.registry import Domain
+from drivecoach.infer import Answer, Input, Outcome
 
 _ROWS = 4096
-Write = Callable[[Outcome], None]
+Write = Callable[[Outcome[Any]], None]
 
 
 @contextmanager
-def open_output(path: Path, domain: Domain) -> Iterator[Write]:
+def open_output(path: Path, domain: AnyDomain) -> Iterator[Write]:
     """Yield the function that writes one outcome; the file appears under its name once it is whole.
 
     CSV and Parquet have one column a key of the answer. Raises StorageError when the disk is full.
@@ -29,59 +32,96 @@ def open_output(path: Path, domain: Domain) -> Iterator[Write]:
         yield write
 
 
-def columns(domain: Domain) -> list[str]:
-    """The columns of a table of outcomes."""
-    return ["row", "input", "status", "source", *_answer_keys(domain), "thinking", "reason", "milliseconds"]
-
-
-def record(outcome: Outcome, domain: Domain) -> dict[str, Any]:
-    """An outcome as one row of a table."""
-    row = {"thinking": "", **outcome.to_json()}
+def record(outcome: Outcome[Answer], domain: Domain[Input, Answer]) -> dict[str, JsonValue]:
+    """An outcome as one row of a table: one column a key of the answer; what is nested stays JSON."""
+    row: dict[str, JsonValue] = {"thinking": "", **outcome.to_json(domain)}
     answer = row.pop("answer")
-    keys = _answer_keys(domain)
-    return row | ({key: (answer or {}).get(key) for key in keys} if keys != ["answer"] else {"answer": answer})
+    for key, (column, node) in _answer_columns(domain).items():
+        value = (answer.get(key) if isinstance(answer, dict) else None) if key else answer
+        row[column] = value if value is None or _type(node) else json.dumps(value, ensure_ascii=False)
+    return row
 
 
-def arrow_schema(domain: Domain) -> Any:
-    """The types of `columns`, for Parquet."""
+def columns(domain: AnyDomain) -> list[str]:
+    """The columns of a table of outcomes."""
+    answers = [column for column, _ in _answer_columns(domain).values()]
+    return [*_BEFORE, *answers, *_AFTER]
+
+
+def arrow_schema(domain: AnyDomain) -> Any:
+    """The types of `columns`, for Parquet (a ``pyarrow.Schema``)."""
     try:
         import pyarrow as pa
     except ImportError:
         raise DataError("Parquet needs pyarrow", hint="pip install 'drivecoach[parquet]'") from None
-    properties = domain.answer_schema().get("properties", {})
-    types = {"row": pa.int64(), "milliseconds": pa.float64()}
-    for key, schema in properties.items():
-        if schema.get("type") == "array":
-            types[key] = pa.list_(pa.string())
-    return pa.schema([(name, types.get(name, pa.string())) for name in columns(domain)])
+    named = {column: _type(node) or "string" for column, node in _answer_columns(domain).values()}
+    named |= {"row": "int64", "milliseconds": "float64"}
+    lists = {column for column, kind in named.items() if kind == "list"}
+    return pa.schema(
+        [
+            (name, pa.list_(pa.string()) if name in lists else pa.type_for_alias(named.get(name, "string")))
+            for name in columns(domain)
+        ]
+    )
+
+
+_BEFORE = ("row", "input", "status", "source")
+_AFTER = ("thinking", "reason", "milliseconds")
+
+
+def _answer_columns(domain: AnyDomain) -> dict[str, tuple[str, Node]]:
+    """Key of the answer -> its column and node; one column ``answer`` where answers are no objects."""
+    node = domain.answer.node
+    if node.kind != "object":
+        return {"": ("answer", node)}
+    taken = {*_BEFORE, *_AFTER}
+    return {key: (f"answer {key}" if key in taken else key, part) for key, part in node.fields.items()}
+
+
+def _type(node: Node) -> str:
+    """How a table holds a value, by pyarrow's names; empty where it is nested."""
+    if node.kind == "list":
+        return "list" if node.items is not None and _type(node.items) == "string" else ""
+    if node.kind == "closed":
+        kinds = {type(value) for value in node.values}
+        named = {str: "string", bool: "bool", int: "int64", float: "float64"}
+        return named[kinds.pop()] if len(kinds) == 1 else ""
+    return {"integer": "int64", "number": "float64", "text": "string"}.get(node.kind, "")
 
 
 @contextmanager
-def _jsonl(part: Path, _: Domain) -> Iterator[Write]:
+def _jsonl(part: Path, domain: AnyDomain) -> Iterator[Write]:
     with part.open("w", encoding="utf-8") as stream:
 
-        def write(outcome: Outcome) -> None:
-            stream.write(json.dumps(outcome.to_json(), ensure_ascii=False) + "\n")
+        def write(outcome: Outcome[Any]) -> None:
+            stream.write(json.dumps(outcome.to_json(domain), ensure_ascii=False) + "\n")
 
         yield write
 
 
 @contextmanager
-def _csv(part: Path, domain: Domain) -> Iterator[Write]:
+def _csv(part: Path, domain: AnyDomain) -> Iterator[Write]:
     # The byte order mark is what makes spreadsheets read Chinese.
     with part.open("w", encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictWriter(stream, columns(domain))
         rows.writeheader()
 
-        def write(outcome: Outcome) -> None:
+        def write(outcome: Outcome[Any]) -> None:
             cells = record(outcome, domain)
-            rows.writerow({key: "；".join(value) if isinstance(value, list) else value for key, value in cells.items()})
+            rows.writerow({key: _cell(value) for key, value in cells.items()})
 
         yield write
 
 
+def _cell(value: JsonValue) -> JsonValue:
+    """A list is joined as Chinese tables do; what is true or false is written as JSON does."""
+    if isinstance(value, list):
+        return "；".join(map(str, value))
+    return text_of(value) if isinstance(value, bool) else value
+
+
 @contextmanager
-def _parquet(part: Path, domain: Domain) -> Iterator[Write]:
+def _parquet(part: Path, domain: AnyDomain) -> Iterator[Write]:
     schema = arrow_schema(domain)
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
@@ -89,7 +129,7 @@ def _parquet(part: Path, domain: Domain) -> Iterator[Write]:
     held: list[dict[str, Any]] = []
     with ParquetWriter(part, schema) as rows:
 
-        def write(outcome: Outcome) -> None:
+        def write(outcome: Outcome[Any]) -> None:
             held.append(record(outcome, domain))
             if len(held) >= _ROWS:
                 rows.write_table(pa.Table.from_pylist(held, schema))
@@ -99,6 +139,3 @@ def _parquet(part: Path, domain: Domain) -> Iterator[Write]:
         if held:
             rows.write_table(pa.Table.from_pylist(held, schema))
 
-
-def _answer_keys(domain: Domain) -> list[str]:
-    return list(domain.answer_schema().get("properties", {})) or ["answer"]

@@ -1,13 +1,25 @@
 """The only place where a prompt is made and an answer is taken apart."""
 
 from drivecoach.chat.family import FAMILIES, Family, Message, family, own_family, read_family
-from drivecoach.chat.template import CONTROL_TOKENS, END, NO_THINKING, PAD, Answer, Chat, Thinking
+from drivecoach.chat.template import (
+    CLOSING,
+    CONTROL_TOKENS,
+    END,
+    NO_THINKING,
+    OPENING,
+    PAD,
+    Answer,
+    Chat,
+    Thinking,
+)
 
 __all__ = [
+    "CLOSING",
     "CONTROL_TOKENS",
     "END",
     "FAMILIES",
     "NO_THINKING",
+    "OPENING",
     "PAD",
     "Answer",
     "Chat",

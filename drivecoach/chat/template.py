@@ -18,7 +18,9 @@ CONTROL_TOKENS = (PAD, "<|im_start|>", END)
 
 Thinking = Literal["strip", "keep", "mixed"]
 
-NO_THINKING = "<think>\n\n</think>\n\n"
+OPENING, CLOSING = "<think>", "</think>"
+"""The marks around reasoning."""
+NO_THINKING = f"{OPENING}\n\n{CLOSING}\n\n"
 """Opens the answer of a model that can think but shall not: Qwen3's own way, and what Ollama's think: false renders."""
 
 _HALF = re.compile(r"[\ud800-\udfff]")

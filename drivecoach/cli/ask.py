@@ -5,41 +5,50 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from drivecoach.cli import show
-from drivecoach.registry import Domain, load_domain
+from drivecoach.errors import ModelError
 
 if TYPE_CHECKING:
-    from drivecoach.batch.run import Settings
+    from drivecoach.batch.hosts import Hosts
+    from drivecoach.batch.run import Settings, Summary
+    from drivecoach.domain import AnyDomain
 
-Model = Annotated[str, typer.Option("--model", help="A GGUF file, or ollama:NAME.")]
+Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, or KIND:MODEL such as ollama:NAME.")]
 Host = Annotated[str | None, typer.Option("--host", help="Ollama's address (default: OLLAMA_HOST or 127.0.0.1:11434).")]
+DomainName = Annotated[
+    str | None, typer.Option("--domain", help="A name, or schema.py:domain; by default the model's own domain.")
+]
+Constrain = Annotated[bool, typer.Option("--constrain", help="Decode under the answer's JSON Schema.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 DEFAULT_MODEL = "runs/nano/export/goDrive-q4_K_M.gguf"
+ENGINES = ("local", "ray")
 
 
 def ask(
-    line: Annotated[str, typer.Argument(help="A feature line: <特征>场地类型:科目二; …</特征>")],
+    line: Annotated[str, typer.Argument(help="An input: key:value; key:value …, a JSON object, or free text.")],
     model: Model = DEFAULT_MODEL,
     host: Host = None,
-    domain: Annotated[str, typer.Option(help="Whose input this is.")] = "driving",
+    domain: DomainName = None,
+    constrain: Constrain = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer one input; exit 1 when the answer is not valid."""
-    from drivecoach import infer as inference
+    from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
-    knowledge = load_domain(domain)
-    knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
-    with open_runtime(model, host=host) as runtime:
-        outcome = inference.ask(runtime, knowledge, line)
+    with open_runtime(model_path(model), host=host) as runtime:
+        knowledge = domain_of(runtime.metadata, model, domain, constrain=constrain)
+        knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
+        outcome = Engine(runtime.generate, knowledge, constrain=constrain).ask(line)
     if as_json:
-        show.as_json(outcome.to_json())
+        show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
         show.stdout.print(knowledge.write_answer(outcome.answer), markup=False)
     if outcome.status != "valid":
@@ -50,7 +59,7 @@ def ask(
 def infer(
     source: Annotated[
         Path,
-        typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a feature), .parquet; - is standard input."),
+        typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a key), .parquet; - is standard input."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet.")],
     model: Model = DEFAULT_MODEL,
@@ -58,10 +67,11 @@ def infer(
         list[str] | None, typer.Option("--host", help="An Ollama to ask; several share the work (repeatable).")
     ] = None,
     guard: Annotated[
-        str, typer.Option(help="A broken invariant: flag it, replace the answer by the rules', or off.")
+        str, typer.Option(help="A broken invariant: flag it, replace the answer by the teacher's, or off.")
     ] = "flag",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
-    domain: Annotated[str, typer.Option(help="Whose inputs these are.")] = "driving",
+    domain: DomainName = None,
+    constrain: Constrain = False,
     engine: Annotated[str, typer.Option(help="local, or ray for many machines (folders of Parquet).")] = "local",
     as_json: AsJson = False,
 ) -> None:
@@ -70,33 +80,36 @@ def infer(
     Interrupted or killed, the same command goes on where it was. Exit 1 when a row is not valid.
     """
     from drivecoach.batch.run import Settings
+    from drivecoach.infer import Guard
 
-    if guard not in GUARDS:
-        raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
+    if guard not in get_args(Guard):
+        raise typer.BadParameter(f"--guard is one of {', '.join(get_args(Guard))}")
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
     if source.exists() and output.exists() and source.samefile(output):
         raise typer.BadParameter(f"-o {output} is the input itself; name another file")
-    knowledge = load_domain(domain)
-    settings = Settings(model, tuple(host or ()), guard, timeout)  # type: ignore[arg-type]  # checked above
-    summary = (
-        _infer_local(source, output, knowledge, settings)
-        if engine == "local"
-        else _infer_ray(source, output, knowledge, settings)
-    )
-    if as_json:
-        show.as_json(summary)
+    checked = cast(Guard, guard)
+    settings = Settings(model_path(model), tuple(host or ()), checked, timeout, constrain=constrain)
+    hosts = settings.connect()
+    knowledge = domain_of(hosts.metadata, model, domain, constrain=constrain)
+    if guard == "replace" and not knowledge.has_teacher:
+        raise typer.BadParameter(f"--guard replace needs a teacher, and the domain {knowledge.name} has none")
+    if engine == "ray":
+        from drivecoach.batch.ray import run_on_ray
+
+        hosts.close()
+        summary = run_on_ray(source, output, domain, settings)
     else:
-        show.table("infer", summary)
-    if summary["valid"] < summary["rows"]:
+        summary = _infer(source, output, knowledge, settings, hosts)
+    if as_json:
+        show.as_json(summary.model_dump())
+    else:
+        show.table("infer", {name.replace("_", " "): value for name, value in summary})
+    if summary.valid < summary.rows:
         raise typer.Exit(1)
 
 
-GUARDS = ("flag", "replace", "off")
-ENGINES = ("local", "ray")
-
-
-def _infer_local(source: Path, output: Path, domain: Domain, settings: Settings) -> dict[str, Any]:
+def _infer(source: Path, output: Path, domain: AnyDomain, settings: Settings, hosts: Hosts) -> Summary:
     from drivecoach.batch.read import open_source
     from drivecoach.batch.run import run_batch
 
@@ -105,13 +118,39 @@ def _infer_local(source: Path, output: Path, domain: Domain, settings: Settings)
             spooled = Path(folder, "input.txt")
             with spooled.open("wb") as stream:
                 shutil.copyfileobj(sys.stdin.buffer, stream)
-            return _infer_local(spooled, output, domain, settings)
+            return _infer(spooled, output, domain, settings, hosts)
     opened = open_source(source, domain)
     with show.batch_bar(opened.rows) as advance:
-        return run_batch(opened, output, domain, settings, advance)
+        return run_batch(opened, output, domain, settings, hosts, advance)
 
 
-def _infer_ray(source: Path, output: Path, domain: Domain, settings: Settings) -> dict[str, Any]:
-    from drivecoach.batch.ray import run_on_ray
+def model_path(model: str) -> str:
+    """What to open: the file that a run folder serves, else what was named."""
+    if not Path(model).is_dir():
+        return model
+    from drivecoach.pipeline import Run
 
-    return run_on_ray(source, output, domain, settings)
+    found = Run.open(Path(model)).quantized
+    if not found.is_file():
+        raise ModelError(f"{model} has no exported model", hint=f"run: drivecoach export {model}")
+    return str(found)
+
+
+def domain_of(metadata: Mapping[str, object], model: str, override: str | None, *, constrain: bool) -> AnyDomain:
+    """The model's domain, or the one that ``--domain`` names; what one should know about it goes to stderr.
+
+    A run folder's model has the domain of its recipe, wherever that lies.
+    """
+    from drivecoach.domains.stored import find_domain
+    from drivecoach.pipeline import Run
+
+    if override is None and Path(model).is_dir():
+        domain = Run.open(Path(model)).domain
+    else:
+        found = find_domain(metadata, model, override)
+        domain = found.domain
+        if found.note:
+            show.stderr.print(f"note: {found.note}", markup=False)
+    if constrain and domain.answer.node.kind == "text":
+        raise typer.BadParameter(f"--constrain needs answers with a schema; those of {domain.name} are free text")
+    return domain

@@ -18,9 +18,9 @@ from drivecoach.data.check import json_line
 from drivecoach.data.formats import FORMATS
 from drivecoach.data.generate import COUNT, SEED
 from drivecoach.data.generate import generate as generate_file
+from drivecoach.domains.load import load_domain
 from drivecoach.errors import RecipeError
 from drivecoach.files import written_aside
-from drivecoach.registry import load_domain
 
 _SHOWN = 50
 

@@ -79,10 +79,14 @@ def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
         show.table(f"{run.folder}/export", _export_rows(results))
 
 
-def evaluate(run_folder: RunFolder, as_json: AsJson = False) -> None:
-    """Score the served file on the test split and on inputs drawn evenly from all legal ones."""
+def evaluate(
+    run_folder: RunFolder,
+    constrain: Annotated[bool, typer.Option("--constrain", help="Score constrained answers too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
     run = _open_run(run_folder, quiet=as_json)
-    scores = _evaluate(run)
+    scores = _evaluate(run, constrained=constrain)
     if as_json:
         show.as_json(scores)
     else:
@@ -111,19 +115,20 @@ def _say(quiet: bool) -> Any:
     return lambda text: console.print(text, markup=False)
 
 
-def _evaluate(run: Any) -> dict[str, Any]:
+def _evaluate(run: Any, *, constrained: bool = False) -> dict[str, Any]:
     with show.bar("evaluate") as open_bar:
-        scores: dict[str, Any] = run.evaluate(open_bar)
+        scores: dict[str, Any] = run.evaluate(open_bar, constrained=constrained)
     return scores
 
 
 def _answer_examples(run: Any, count: int) -> None:
-    from drivecoach.infer import ask_many
+    from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
     with open_runtime(str(run.quantized)) as runtime:
-        texts = [pair.input for pair in run.pairs("test")][:count]
-        for outcome in ask_many(runtime, run.domain, texts):
+        engine = Engine(runtime.generate, run.domain)
+        for pair in run.pairs("test")[:count]:
+            outcome = engine.ask(pair.input)
             show.stdout.print(f"\n{outcome.input}", markup=False)
             answer = run.domain.write_answer(outcome.answer) if outcome.answer else outcome.reason
             show.stdout.print(f"→ {answer}  [{outcome.status}]", markup=False)
@@ -131,6 +136,7 @@ def _answer_examples(run: Any, count: int) -> None:
 
 
 def _summary(run: Any, trained: dict[str, Any], exported: dict[str, Any], scores: dict[str, Any]) -> None:
+    example = next((pair.input for pair in run.pairs("train")), "…")
     show.table(
         f"drivecoach: {run.recipe.name}",
         {
@@ -139,7 +145,7 @@ def _summary(run: Any, trained: dict[str, Any], exported: dict[str, Any], scores
             **_score_rows(scores),
             **_export_rows(exported),
             "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
-            "ask it": f'drivecoach ask "<特征>…</特征>" --model {run.quantized}',
+            "ask it": f"drivecoach ask '{example}' --model {run.quantized}",
         },
     )
 
@@ -148,9 +154,10 @@ def _score_rows(scores: dict[str, Any]) -> dict[str, str]:
     rows = {}
     for name, score in scores.items():
         parts = ", ".join(f"{part} {share:.2%}" for part, share in score["right"].items())
-        rows[f"{name} ({score['rows']:,} states)"] = (
-            f"{parts}\nvalid JSON {score['schema_valid']:.2%}, invariant violations {score['violations']}, "
-            f"{score['milliseconds']:.1f} ms per answer"
+        rows[f"{name} ({score['rows']:,} inputs)"] = (
+            f"{parts}\nvalid by schema {score['schema_valid']:.2%}, "
+            + ("" if score["violations"] is None else f"invariant violations {score['violations']}, ")
+            + f"{score['milliseconds']:.1f} ms per answer"
         )
     return rows
 
@@ -159,6 +166,6 @@ def _export_rows(exported: dict[str, Any]) -> dict[str, str]:
     agreement = exported["agreement"]
     return {
         name: f"{file['bytes'] / 1e6:.2f} MB, answers as the merged model: "
-        f"{agreement['with_merged_model'][name]:.0%} of {agreement['states']} states"
+        f"{agreement['with_merged_model'][name]:.0%} of {agreement['states']} inputs"
         for name, file in exported["files"].items()
     }

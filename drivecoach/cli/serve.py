@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DEFAULT_MODEL
-from drivecoach.errors import ModelError
+from drivecoach.cli.ask import DEFAULT_MODEL, model_path
 
 
 def serve(
@@ -33,7 +32,7 @@ def serve(
     if not local and not allow_remote:
         raise typer.BadParameter(f"{bind} lets other machines in; say --allow-remote if you mean it")
     listener = listen(bind, port)
-    served = ServedModel(_gguf(model), name)
+    served = ServedModel(Path(model_path(str(model))), name)
     if not local:
         show.stderr.print(f"warning: everyone who reaches {bind} can ask this model", markup=False)
         if not key:
@@ -44,14 +43,3 @@ def serve(
     show.stdout.print(f"{served.name} on http://{shown}:{actual} (Ctrl-C stops)", markup=False)
     run(app, listener)
 
-
-def _gguf(model: Path) -> Path:
-    """The file itself, or the one that a run serves."""
-    if not model.is_dir():
-        return model
-    from drivecoach.pipeline import Run
-
-    found = Run.open(model).quantized
-    if not found.is_file():
-        raise ModelError(f"{model} has no exported model", hint=f"run: drivecoach export {model}")
-    return found

@@ -25,9 +25,9 @@ from drivecoach.config import SourceConfig
 from drivecoach.data.formats import Malformed, read_example
 from drivecoach.data.read import Row
 from drivecoach.data.sources import open_source
+from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
 from drivecoach.files import write_text
-from drivecoach.registry import Domain
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Read:
     value: Any
 
 
-def check(path: Path, domain: Domain) -> Report:
+def check(path: Path, domain: AnyDomain) -> Report:
     """Read every row of the file ``path`` and sort it into accepted, refused and warned; see `scan`."""
     report = Report()
     for verdict in scan([SourceConfig(path=str(path))], domain):
@@ -143,7 +143,7 @@ def check(path: Path, domain: Domain) -> Report:
 
 
 def scan(
-    sources: Sequence[SourceConfig], domain: Domain, control: re.Pattern[str] = ANY_CONTROL
+    sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str] = ANY_CONTROL
 ) -> Iterator[Accepted | Refusal]:
     """Judge every row of ``sources``, in order, in memory that does not grow with them.
 
@@ -223,14 +223,14 @@ class _Repeats:
                     yield position, "duplicate", f"the same pair as row {head}"
 
 
-def _reads(sources: Sequence[SourceConfig], domain: Domain, control: re.Pattern[str]) -> Iterator[_Read | Refusal]:
+def _reads(sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str]) -> Iterator[_Read | Refusal]:
     for source in sources:
         name = source.label if len(sources) > 1 else ""
         for row in open_source(source):
             yield _read(row, source, name, domain, control)
 
 
-def _read(row: Row, source: SourceConfig, name: str, domain: Domain, control: re.Pattern[str]) -> _Read | Refusal:
+def _read(row: Row, source: SourceConfig, name: str, domain: AnyDomain, control: re.Pattern[str]) -> _Read | Refusal:
     try:
         if row.problem:
             raise Malformed(row.problem)
@@ -253,7 +253,7 @@ def _read(row: Row, source: SourceConfig, name: str, domain: Domain, control: re
     return _Read(pair, state, answer, domain.write_answer(answer), row.value)
 
 
-def _accept(read: _Read, domain: Domain) -> Accepted:
+def _accept(read: _Read, domain: AnyDomain) -> Accepted:
     broken = "; ".join(str(item) for item in domain.violations(read.state, read.answer))
     pair = read.pair
     warning = Refusal(pair.row, "invariant", broken, read.value, pair.source) if broken else None

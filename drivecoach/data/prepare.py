@@ -15,15 +15,15 @@ from typing import Any
 from drivecoach.config import DataConfig
 from drivecoach.data.check import Pair, Refusal, json_line, scan
 from drivecoach.data.split import SPLITS, split_name
+from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError, Fault
 from drivecoach.files import written_aside
-from drivecoach.registry import Domain
 
 REJECTS = "rejects.jsonl"
 _SHOWN = 10
 
 
-def prepare(data: DataConfig, domain: Domain, control: re.Pattern[str], folder: Path) -> dict[str, Any]:
+def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> dict[str, Any]:
     """Write ``train.jsonl``, ``validation.jsonl``, ``test.jsonl`` into ``folder``, refused rows to ``rejects.jsonl``.
 
     Returns how many rows were read, refused (by kind), warned about, used, and in each split. Raises DataError when

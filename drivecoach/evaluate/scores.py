@@ -1,39 +1,52 @@
-"""Scores of a runtime on pairs whose right answers are known."""
+"""Scores of a runtime on questions whose right answers are known."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, cast
+from typing import Generic
 
-from drivecoach.chat import Message
-from drivecoach.infer import Outcome, ask, ask_many
-from drivecoach.registry import Domain
-from drivecoach.runtime import Completion, Runtime
-from drivecoach.runtime.llamacpp import LlamaCpp
+from pydantic import BaseModel, JsonValue
+
+from drivecoach.batch.answerer import Answerer
+from drivecoach.batch.hosts import Hosts
+from drivecoach.domain import Domain
+from drivecoach.infer import Answer, Engine, Input, Outcome, Question
+from drivecoach.runtime import Runtime
 
 
 @dataclass(frozen=True)
-class Scores:
+class Case(Generic[Answer]):
+    """A question and its right answer."""
+
+    question: Question
+    expected: Answer
+
+
+class Wrong(BaseModel):
+    """One wrong answer beside the right one."""
+
+    input: str
+    expected: str
+    outcome: dict[str, JsonValue]
+
+
+class Scores(BaseModel):
     """What was measured; shares are from 0 to 1 of ``rows``."""
 
     rows: int
     schema_valid: float
     """Share of answers that follow the schema."""
     right: dict[str, float]
-    """For every part the domain compares (whole instruction, actions, level, …) the share that is right."""
-    violations: int
-    """Answers that break an invariant."""
+    """For every part the domain compares (the whole answer, its fields, …) the share that is right."""
+    violations: int | None
+    """Answers that break an invariant; None where the domain has none."""
     milliseconds: float
     """Median time of one answer with no other in flight (the first answers, asked one by one)."""
-    wrong: list[dict[str, Any]]
+    wrong: list[Wrong]
     """The first few wrong answers, with what was expected."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For a manifest or ``--json``."""
-        return dict(vars(self))
 
 
 _ALONE = 20
@@ -43,66 +56,48 @@ _KEPT = 20
 
 def score(
     runtime: Runtime,
-    domain: Domain,
-    pairs: Sequence[tuple[str, Any]],
+    domain: Domain[Input, Answer],
+    cases: Sequence[Case[Answer]],
     advance: Callable[[], None] = lambda: None,
-    histories: Sequence[Sequence[Message]] | None = None,
-    think: bool = True,
+    *,
+    constrain: bool = False,
 ) -> Scores:
-    """Ask for every input of ``pairs`` (canonical input, parsed right answer) and compare.
+    """Ask every question once and compare; ``advance`` is called once per answer, for a progress bar.
 
-    ``advance`` is called once per answer, for a progress bar. For the embedded runtime only: ``histories`` are the
-    turns before each input, where there are any, and ``think=False`` asks a model that can think to answer at once.
+    ``constrain``: answers are decoded under the answer's schema.
     """
-    if histories and any(histories):
-        outcomes = []
-        for (text, _), history in zip(pairs, histories, strict=True):
-            outcomes.append(ask(_opened(runtime, history, think), domain, text))
-            advance()
-    else:
-        outcomes = [
-            *_ask(runtime if think else _opened(runtime, (), think), domain, [text for text, _ in pairs], advance)
-        ]
     right: Counter[str] = Counter()
-    wrong: list[dict[str, Any]] = []
-    for outcome, (text, expected) in zip(outcomes, pairs, strict=True):
-        parts = domain.compare(expected, outcome.answer)
+    wrong: list[Wrong] = []
+    valid = violations = 0
+    alone: list[float] = []
+    engine = Engine(runtime.generate, domain, asks=1, constrain=constrain)
+    for case, outcome in zip(cases, _outcomes(runtime, engine, cases), strict=True):
+        parts = domain.compare(case.expected, outcome.answer)
         right.update(part for part, agrees in parts.items() if agrees)
         right.update(dict.fromkeys(parts, 0))
+        valid += outcome.answer is not None
+        violations += bool(outcome.violations)
+        if len(alone) < _ALONE:
+            alone.append(outcome.seconds)
         if not all(parts.values()) and len(wrong) < _KEPT:
-            wrong.append({"input": text, "expected": domain.write_answer(expected), "outcome": outcome.to_json()})
-    alone = [outcome.seconds for outcome in outcomes[:_ALONE]]
+            expected = domain.write_answer(case.expected)
+            wrong.append(Wrong(input=case.question.text, expected=expected, outcome=outcome.to_json(domain)))
+        advance()
     return Scores(
-        rows=len(pairs),
-        schema_valid=sum(outcome.answer is not None for outcome in outcomes) / len(pairs),
-        right={part: count / len(pairs) for part, count in right.items()},
-        violations=sum(outcome.answer is not None and outcome.status == "invalid" for outcome in outcomes),
+        rows=len(cases),
+        schema_valid=valid / len(cases),
+        right={part: count / len(cases) for part, count in right.items()},
+        violations=violations if domain.has_invariants else None,
         milliseconds=1000 * median(alone),
         wrong=wrong,
     )
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """The embedded runtime in the middle of a conversation, or told not to think."""
-
-    runtime: LlamaCpp
-    history: Sequence[Message]
-    think: bool
-    slots: int
-
-    def generate(self, user: str, *, seed: int | None = None) -> Completion:
-        return self.runtime.complete(self.runtime.chat.prompt(user, self.history, think=self.think))
-
-
-def _opened(runtime: Runtime, history: Sequence[Message], think: bool) -> Runtime:
-    return cast(Runtime, _Opened(cast(LlamaCpp, runtime), history, think, runtime.slots))
-
-
-def _ask(runtime: Runtime, domain: Domain, texts: Sequence[str], advance: Callable[[], None]) -> Iterable[Outcome]:
-    for text in texts[:_ALONE]:
-        yield from ask_many(runtime, domain, [text])
-        advance()
-    for outcome in ask_many(runtime, domain, texts[_ALONE:]):
-        yield outcome
-        advance()
+def _outcomes(
+    runtime: Runtime, engine: Engine[Input, Answer], cases: Sequence[Case[Answer]]
+) -> Iterator[Outcome[Answer]]:
+    """The first few alone, the rest as many at once as the runtime takes."""
+    hosts = Hosts([lambda: runtime])
+    for case in cases[:_ALONE]:
+        yield from Answerer(hosts, engine).answer_all([case.question])
+    yield from Answerer(hosts, engine).answer_all(case.question for case in cases[_ALONE:])

@@ -9,6 +9,8 @@ from typing import Any
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
+from drivecoach.domain import AnyDomain
+from drivecoach.domains import stored
 from drivecoach.export import modelfile
 from drivecoach.export.merge import merge
 from drivecoach.export.parity import agreement, gguf_answers, hugging_face_answers
@@ -18,7 +20,13 @@ from drivecoach.gguf.writer import write_gguf
 
 
 def export(
-    recipe: Recipe, chat: Chat, fitted: Path, prompts: Sequence[str], folder: Path, say: Callable[[str], None]
+    recipe: Recipe,
+    domain: AnyDomain,
+    chat: Chat,
+    fitted: Path,
+    prompts: Sequence[str],
+    folder: Path,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write every file for serving the model in ``fitted`` into ``folder``; ``prompts`` are for the proof of equality.
 
@@ -30,7 +38,7 @@ def export(
         shutil.copytree(fitted, merged)
     else:
         merge(recipe.base, fitted, merged)
-    files = _write_ggufs(recipe, chat, merged, folder)
+    files = _write_ggufs(recipe, domain, chat, merged, folder)
     served = files[-1]
     write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name))
     say("export: " + ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files))
@@ -45,7 +53,7 @@ def export(
     }
 
 
-def _write_ggufs(recipe: Recipe, chat: Chat, merged: Path, folder: Path) -> list[Path]:
+def _write_ggufs(recipe: Recipe, domain: AnyDomain, chat: Chat, merged: Path, folder: Path) -> list[Path]:
     """One GGUF a quantization, in the recipe's order; the f16 file they are made from stays only if asked for."""
     wanted = {kind: folder / f"{recipe.export.name}-{kind}.gguf" for kind in recipe.export.quantizations}
     whole = wanted.get("f16", folder / f"{recipe.export.name}-f16.gguf")
@@ -53,7 +61,7 @@ def _write_ggufs(recipe: Recipe, chat: Chat, merged: Path, folder: Path) -> list
         merged,
         whole,
         metadata={
-            "drivecoach.domain": recipe.domain,
+            **stored.metadata(domain),
             **chat.metadata(),
             "drivecoach.temperature": recipe.export.temperature,
             "drivecoach.num_ctx": recipe.export.num_ctx,

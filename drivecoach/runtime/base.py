@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from drivecoach.chat import Message
+from drivecoach.domain import JsonObject
 from drivecoach.errors import RuntimeFailure
-from drivecoach.registry import RUNTIMES, load
+from drivecoach.registry import Registry
 
+TIMEOUT = 120.0
+"""Seconds that one answer of a server may take, model loading included."""
 WARM = 0.6
 """Temperature of an answer that is asked for again: a greedy model would only repeat itself."""
 
@@ -49,13 +54,28 @@ class Runtime(Protocol):
     name: str
     slots: int
     """How many requests it works on at once; more only wait."""
+    thinks: bool
+    """Whether the model can write its reasoning before an answer."""
+    metadata: Mapping[str, object]
+    """What the model says of itself, by the keys of GGUF; empty where nothing is told."""
 
-    def generate(self, user: str, *, seed: int | None = None) -> Completion:
+    def generate(
+        self,
+        user: str,
+        history: Sequence[Message] = (),
+        *,
+        think: bool = True,
+        seed: int | None = None,
+        schema: JsonObject | None = None,
+    ) -> Completion:
         """Answer one user's text; safe to call from several threads.
 
-        With a ``seed`` the answer is drawn at temperature WARM or above, to get another one than the last time.
+        ``history``: the turns before, a system message first if it replaces the model's own. ``think=False`` tells a
+        model that can think to answer at once. With a ``seed`` the answer is drawn at temperature WARM or above, to
+        get another one than the last time. ``schema``: a JSON Schema that constrains the answer; reasoning is free.
 
-        Raises InputError for a text that holds control tokens, RuntimeFailure when the server does not answer.
+        Raises InputError for a text that holds control tokens or is too long for the model, RuntimeFailure when the
+        server does not answer.
         """
 
     def close(self) -> None:
@@ -68,13 +88,28 @@ class Runtime(Protocol):
     ) -> None: ...
 
 
-def open_runtime(model: str, *, host: str | None = None) -> Runtime:
-    """Open ``ollama:NAME`` on an Ollama server, or the path of a GGUF file in the embedded llama.cpp.
+class OpenRuntime(Protocol):
+    """What makes a runtime, usually its class: the model's name after ``KIND:``, a server's address, seconds to wait.
+
+    Opening is quick: a model is loaded with its first answer.
+    """
+
+    def __call__(self, model: str, host: str | None = None, *, timeout: float = TIMEOUT) -> Runtime: ...
+
+
+RUNTIMES: Registry[OpenRuntime] = Registry(
+    "runtime",
+    {"llamacpp": "drivecoach.runtime.llamacpp:LlamaCpp", "ollama": "drivecoach.runtime.ollama:Ollama"},
+    callable,
+)
+
+
+def open_runtime(model: str, *, host: str | None = None, timeout: float = TIMEOUT) -> Runtime:
+    """Open ``KIND:MODEL`` (``ollama:goDrive``), or the path of a GGUF file in the embedded llama.cpp.
 
     Raises ModelError when the file is not there or no GGUF, RuntimeFailure when the server is not.
     """
     kind, separator, name = model.partition(":")
-    if not separator or kind not in RUNTIMES:
+    if not separator or kind not in RUNTIMES.names():
         kind, name = "llamacpp", model
-    runtime: Runtime = load(RUNTIMES, kind)(name, host)
-    return runtime
+    return RUNTIMES.load(kind)(name, host, timeout=timeout)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from drivecoach.chat import Chat
-from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.chat import CLOSING, Chat, Message
+from drivecoach.domain import JsonObject
+from drivecoach.errors import InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.reader import read_metadata
-from drivecoach.runtime.base import WARM, Completion
+from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 
 SLOTS = 16
 """Requests decoded together: more do not raise the throughput of a small model on a few cores."""
@@ -21,27 +23,32 @@ TOKENS = 16 * 1024
 
 
 class LlamaCpp:
-    """A GGUF that drivecoach exported; the chat and the generation settings are read from the file itself."""
+    """A GGUF that drivecoach exported; the chat and the generation settings are read from the file itself.
 
-    def __init__(self, model: str | Path, host: str | None = None) -> None:
+    The engine starts with the first answer.
+    """
+
+    def __init__(self, model: str | Path, host: str | None = None, *, timeout: float = TIMEOUT) -> None:
         path = Path(model)
         if not path.is_file():
             raise ModelError(
                 f"no model at {path}",
-                hint="give a GGUF file or ollama:NAME; `make demo` makes runs/nano/export/goDrive-q4_K_M.gguf",
+                hint="give a GGUF file or KIND:MODEL, such as ollama:NAME; `make demo` makes "
+                "runs/nano/export/goDrive-q4_K_M.gguf",
             )
         if host:
             raise ModelError(
                 f"{path} is answered in this process, not by the server at {host}",
                 hint="leave --host out, or give --model ollama:NAME",
             )
-        metadata = read_metadata(path)
+        self.metadata: Mapping[str, object] = read_metadata(path)
+        fields: Mapping[str, Any] = self.metadata
         try:
-            self.chat = Chat.from_metadata(metadata)
-            self.context = int(metadata["drivecoach.num_ctx"])
+            self.chat = Chat.from_metadata(fields)
+            self.context = int(fields["drivecoach.num_ctx"])
             self.settings: dict[str, Any] = {
-                "n_predict": int(metadata["drivecoach.num_predict"]),
-                "temperature": float(metadata["drivecoach.temperature"]),
+                "n_predict": int(fields["drivecoach.num_predict"]),
+                "temperature": float(fields["drivecoach.temperature"]),
                 "stop": [self.chat.end],
                 "cache_prompt": True,
             }
@@ -52,12 +59,45 @@ class LlamaCpp:
             ) from None
         self.name = str(path)
         self.slots = max(1, min(SLOTS, TOKENS // self.context))
-        self._server = _start(path, self.context, self.slots)
+        self.thinks = self.chat.thinking != "strip"
+        self._path = path
+        self._starting = threading.Lock()
+        self._server: Any = None
 
-    def generate(self, user: str, *, seed: int | None = None) -> Completion:
-        """Answer one user's text."""
+    def start(self) -> None:
+        """Load the model now. Raises ModelError for a file that llama.cpp cannot read."""
+        with self._starting:
+            if self._server is None:
+                self._server = _start(self._path, self.context, self.slots)
+
+    def generate(
+        self,
+        user: str,
+        history: Sequence[Message] = (),
+        *,
+        think: bool = True,
+        seed: int | None = None,
+        schema: JsonObject | None = None,
+    ) -> Completion:
+        """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained."""
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
-        return self.complete(self.chat.prompt(user), again)
+        prompt = self.chat.prompt(user, history, think=think)
+        if schema is None:
+            return self.complete(prompt, again)
+        if not (self.thinks and think):
+            return self.complete(prompt, {**again, "json_schema": schema})
+        first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]})
+        reasoning = first.text + CLOSING + "\n\n"
+        rest = self.complete(prompt + reasoning, {**again, "json_schema": schema})
+        return Completion(
+            reasoning + rest.text,
+            first.prompt_tokens,
+            first.completion_tokens + rest.completion_tokens,
+            first.seconds + rest.seconds,
+            rest.finished,
+            first.prompt_seconds + rest.prompt_seconds,
+            first.completion_seconds + rest.completion_seconds,
+        )
 
     def complete(
         self, prompt: str, settings: Mapping[str, Any] | None = None, emit: Callable[[str], bool] | None = None
@@ -66,6 +106,7 @@ class LlamaCpp:
 
         ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True.
         """
+        self.start()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}
         pieces: list[str] = []
@@ -86,10 +127,13 @@ class LlamaCpp:
             last[:] = [{"message": str(error)}]
         answer: dict[str, Any] = last[0] if last else {"message": "no answer came"}
         if "choices" not in answer:
-            raise RuntimeFailure(
-                f"llama.cpp could not answer: {answer.get('error', answer)['message']}",
-                hint="if the input is too long, raise export.num_ctx in the recipe and export again",
-            )
+            reason = answer.get("error", answer)["message"]
+            if "context size" in reason:
+                raise InputError(
+                    f"the input is too long for the model's context of {self.context} tokens",
+                    hint="shorten it, or raise export.num_ctx in the recipe and export again",
+                )
+            raise RuntimeFailure(f"llama.cpp could not answer: {reason}", hint="check the input and the schema")
         usage, timings = answer.get("usage", {}), answer.get("timings", {})
         return Completion(
             text="".join(pieces),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import httpx
 import ollama
 
+from drivecoach.chat import CLOSING, OPENING, Message
 from drivecoach.chat.template import refuse_control_tokens
+from drivecoach.domain import JsonObject
 from drivecoach.errors import RuntimeFailure
-from drivecoach.runtime.base import WARM, Again, Busy, Completion, Down
-
-TIMEOUT = 120.0
-"""Seconds that one answer may take, model loading included."""
+from drivecoach.runtime.base import TIMEOUT, WARM, Again, Busy, Completion, Down
 
 _RESTART = "the server has trouble; see its log"
 _REFUSALS: dict[int, tuple[type[RuntimeFailure], str]] = {
@@ -42,19 +42,43 @@ class Ollama:
         self._model = model
         self._timeout = timeout
         self._client = self._call(lambda: ollama.Client(host=host, timeout=timeout))
-        self._call(self._client.show, model)
+        shown = self._call(self._client.show, model)
+        self.metadata: Mapping[str, object] = shown.modelinfo or {}
+        self.thinks = "thinking" in (shown.capabilities or [])
 
-    def generate(self, user: str, *, seed: int | None = None) -> Completion:
-        """Answer one user's text through ``/api/generate``; an answer that is not done is an Again."""
-        refuse_control_tokens("input", user)
+    def generate(
+        self,
+        user: str,
+        history: Sequence[Message] = (),
+        *,
+        think: bool = True,
+        seed: int | None = None,
+        schema: JsonObject | None = None,
+    ) -> Completion:
+        """Answer through ``/api/generate``, a conversation through ``/api/chat``; one that is not done is an Again.
+
+        A ``schema`` for a model that thinks goes through ``/api/chat`` too: there Ollama lets it think first.
+        """
+        turns: list[Message] = [*history, {"role": "user", "content": user}]
+        for turn in turns:
+            refuse_control_tokens("input" if turn["role"] == "user" else turn["role"], turn["content"])
         start = time.perf_counter()
-        options = None if seed is None else {"seed": seed, "temperature": WARM}
-        answer = self._call(lambda: self._client.generate(self._model, user, options=options))
+        asked: dict[str, Any] = {
+            "options": None if seed is None else {"seed": seed, "temperature": WARM},
+            "format": schema,
+            "think": False if self.thinks and not think else None,
+        }
+        if history or (schema is not None and self.thinks):
+            answer = self._call(lambda: self._client.chat(self._model, turns, **asked))
+            text, reasoning = answer.message.content or "", answer.message.thinking
+        else:
+            answer = self._call(lambda: self._client.generate(self._model, user, **asked))
+            text, reasoning = answer.response, answer.thinking
         if not answer.done:
             raise Again(f"{self.name} broke off in the middle of an answer", hint="try again")
-        thinking = f"<think>\n{answer.thinking}\n</think>\n\n" if answer.thinking else ""
+        thinking = f"{OPENING}\n{reasoning}\n{CLOSING}\n\n" if reasoning else ""
         return Completion(
-            text=thinking + answer.response,
+            text=thinking + text,
             prompt_tokens=answer.prompt_eval_count or 0,
             completion_tokens=answer.eval_count or 0,
             seconds=time.perf_counter() - start,

@@ -10,14 +10,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from drivecoach.chat import Chat, Message
+from drivecoach.chat import CLOSING, Chat, Message
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.export import modelfile
 from drivecoach.files import sha256
-from drivecoach.gguf.reader import describe, read_metadata
+from drivecoach.gguf.reader import describe
 from drivecoach.runtime.base import Completion
 from drivecoach.runtime.llamacpp import LlamaCpp
-from drivecoach.serve.thinking import CLOSING, ThinkSplitter
+from drivecoach.serve.thinking import ThinkSplitter
 from drivecoach.serve.wire import WireError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -47,10 +47,11 @@ class ServedModel:
             )
         self.name = name
         self.runtime = LlamaCpp(path)
+        self.runtime.start()
         self.chat: Chat = self.runtime.chat
-        self.thinks = self.chat.thinking != "strip"
+        self.thinks = self.runtime.thinks
         self._path = path
-        self._metadata = read_metadata(path)
+        self._metadata = self.runtime.metadata
         self._digest = sha256(path)
         self._modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
 
@@ -104,9 +105,9 @@ class ServedModel:
             completion = self.runtime.complete(
                 prompt, settings | ({"json_schema": schema} if schema is not None else {}), streamed
             )
+        except InputError:
+            raise WireError(400, "the input length exceeds the context length") from None
         except RuntimeFailure as error:
-            if "context size" in error.message:
-                raise WireError(400, "the input length exceeds the context length") from None
             raise WireError(500, error.message) from None
         if streamed is None:
             feed(completion.text)
@@ -153,7 +154,7 @@ class ServedModel:
             "template": template,
             "system": self.chat.system,
             "details": self._details(),
-            "model_info": {key: value for key, value in self._metadata.items() if not key.startswith("drivecoach.")},
+            "model_info": dict(self._metadata),
             "capabilities": ["completion", *(["thinking"] if self.thinks else [])],
             "modified_at": self._modified,
         }
@@ -162,7 +163,7 @@ class ServedModel:
         family = str(self._metadata.get("general.architecture", ""))
         parameters = sum(prod(shape) for _, _, shape in describe(self._path))
         size = f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.2f}M"
-        kind = _FILE_TYPES.get(self._metadata.get("general.file_type", -1), "unknown")
+        kind = _FILE_TYPES.get(str(self._metadata.get("general.file_type")), "unknown")
         return {
             "parent_model": "",
             "format": "gguf",
@@ -173,7 +174,7 @@ class ServedModel:
         }
 
 
-_FILE_TYPES = {0: "F32", 1: "F16", 7: "Q8_0", 15: "Q4_K_M"}
+_FILE_TYPES = {"0": "F32", "1": "F16", "7": "Q8_0", "15": "Q4_K_M"}
 
 
 def _one_line(error: DrivecoachError) -> str:

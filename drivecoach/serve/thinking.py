@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OPENING, CLOSING = "<think>", "</think>"
+from drivecoach.chat import CLOSING, OPENING
 
 
 class ThinkSplitter:

@@ -11,7 +11,7 @@ from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.data import Pair
 from drivecoach.errors import TrainError
-from drivecoach.registry import BACKENDS, load
+from drivecoach.registry import Registry
 from drivecoach.train import processes
 
 TRACKERS = {
@@ -32,6 +32,13 @@ class Backend(Protocol):
 
     def load(self, recipe: Recipe, chat: Chat, dtype: Any) -> tuple[Any, Any]:
         """The recipe's base in ``dtype``, its adapter (if any) in place, and its tokenizer; ready to be trained."""
+
+
+BACKENDS: Registry[Backend] = Registry(
+    "backend",
+    {"peft": "drivecoach.train.peft_backend", "unsloth": "drivecoach.train.unsloth_backend"},
+    lambda found: callable(getattr(found, "load", None)),
+)
 
 
 def fit(
@@ -74,7 +81,7 @@ def choose_backend(name: str, say: Callable[[str], None] = print) -> Backend:
     if name == "auto" and processes.several():
         name = "peft"  # Unsloth uses one GPU
     try:
-        backend: Backend = load(BACKENDS, "unsloth" if name == "auto" else name)
+        backend: Backend = BACKENDS.load("unsloth" if name == "auto" else name)
     except Exception as error:  # unsloth raises many kinds of error where it cannot run
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if name == "auto":

@@ -16,9 +16,9 @@ from datasets import Dataset
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe, TrainConfig
 from drivecoach.data import Pair
+from drivecoach.domains.load import load_domain
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
-from drivecoach.registry import load_domain
 from drivecoach.train import checkpoints, forgetting, memory, nano, processes
 from drivecoach.train.fit import Backend
 from drivecoach.train.muon import own_optimizer

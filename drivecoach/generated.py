@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 from drivecoach.config import load_recipe
-from drivecoach.domains.driving import DRIVING
 from drivecoach.export import modelfile
 from drivecoach.pipeline import gguf_name, make_chat
 
 
 def generated_files(root: Path) -> dict[str, str]:
     """Every generated file below ``root``: its relative path and its text."""
+    from drivecoach.domains.driving import DRIVING
+
     texts: dict[str, str] = {}
     for file, schema in DRIVING.schemas().items():
         texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"

@@ -147,11 +147,22 @@ class SchemaForm:
         """The value itself, once it follows the schema."""
         faults = []
         for error in sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))):
-            where = where_is(list(error.absolute_path)) or self.title
-            node = self.node.at(list(error.absolute_path))
+            path = list(error.absolute_path)
+            given, node = error.instance, self.node.at(path)
+            if error.validator == "required":  # one error for each missing key, which only its message names
+                key = next(key for key in error.validator_value if error.message.startswith(repr(key)))
+                inner = self.node.at([*path, key])
+                faults.append(Fault(where_is([*path, key]), "missing", inner.allowed if inner else "a value"))
+                continue
+            if error.validator == "additionalProperties" and node is not None and node.fields:
+                unknown = [key for key in given if key not in node.fields]
+                allowed = "keys: " + ", ".join(node.fields)
+                faults += [Fault(where_is([*path, key]), "unknown key", allowed) for key in unknown]
+                continue
             plain = node is not None and error.validator in ("enum", "type", "const") and node.kind != "any"
             allowed = node.allowed if node is not None and plain else error.message[:200]
-            faults.append(Fault(where, shown(json.dumps(error.instance, ensure_ascii=False)), allowed))
+            text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+            faults.append(Fault(where_is(path) or self.title, shown(text), allowed))
         if faults:
             raise _refused(self.title, self.node, value, faults)
         return value

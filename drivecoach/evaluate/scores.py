@@ -73,8 +73,7 @@ def score(
     engine = Engine(runtime.generate, domain, asks=1, constrain=constrain)
     for case, outcome in zip(cases, _outcomes(runtime, engine, cases), strict=True):
         parts = domain.compare(case.expected, outcome.answer)
-        right.update(part for part, agrees in parts.items() if agrees)
-        right.update(dict.fromkeys(parts, 0))
+        right.update({part: int(agrees) for part, agrees in parts.items()})
         valid += outcome.answer is not None
         violations += bool(outcome.violations)
         if len(alone) < _ALONE:

@@ -14,11 +14,12 @@ def input_pieces(node: Node) -> Iterator[str]:
     if not is_written_as_line(node):
         yield from answer_pieces(node)
         return
-    last = len(node.fields) - 1
+    names = list(node.fields)
     for place, (name, part) in enumerate(node.fields.items()):
-        end = "; " if place < last else ""
+        later = names[place + 1 :]
+        ends = [*(["; "] if later else []), *([""] if not node.required.intersection(later) else [])]
         if part.kind == "closed":
-            yield from (f"{name}:{text_of(value)}{end}" for value in part.values)
+            yield from (f"{name}:{text_of(value)}{end}" for value in part.values for end in ends)
         else:
             yield f"{name}:"
             yield "; "
@@ -27,31 +28,42 @@ def input_pieces(node: Node) -> Iterator[str]:
 def answer_pieces(node: Node) -> Iterator[str]:
     """What stands between the values of a canonical JSON answer, and every value of a closed set."""
     if node.kind == "object":
-        yield from _object(node, "{", "}")
+        yield from _object(node)
     yield from _values(node)
 
 
-def _object(node: Node, before: str, after: str) -> Iterator[str]:
+def _object(node: Node) -> Iterator[str]:
     """From each key that may come next to the end, with the quotes and brackets around the values beside them."""
-    ends = [before]  # what may stand before the next key
+    ends = ["{"]  # what may stand before the next key
     for name, part in node.fields.items():
-        key = f"{json.dumps(name, ensure_ascii=False)}: {_opening(part)}"
-        starts = [end + (", " if end != before else "") + key for end in ends]
-        yield from starts
-        closing = _closing(part)
-        ends = [closing] if name in node.required else [*ends, closing]
-        yield from _inner(part)
-    yield from (end + after for end in dict.fromkeys(ends))
+        key = json.dumps(name, ensure_ascii=False) + ": "
+        around = list(_around(part))
+        yield from (end + (key if end == "{" else f", {key}") + opening for end in ends for opening, _ in around)
+        closings = [closing for _, closing in around]
+        is_always_there = name in node.required or not part.absent
+        ends = list(dict.fromkeys(closings if is_always_there else [*ends, *closings]))
+        yield from _inside(part)
+    yield from (end + "}" for end in ends)
 
 
-def _inner(part: Node) -> Iterator[str]:
+def _inside(part: Node) -> Iterator[str]:
     if part.kind == "object":
-        yield from _object(part, "{", "}")
+        yield from _object(part)
     if part.kind == "list" and part.items is not None:
-        items = part.items
-        yield _closing(items) + ", " + _opening(items)
-        if items.kind == "object":
-            yield from _object(items, "{", "}")
+        yield from (f"{closing}, {opening}" for opening, closing in _around(part.items))
+        yield from _inside(part.items)
+
+
+def _around(node: Node) -> Iterator[tuple[str, str]]:
+    """What may stand right before and right after a value: quotes, brackets, a whole empty list, a null."""
+    if node.kind == "list":
+        yield from ((f"[{opening}", f"{closing}]") for opening, closing in (_around(node.items) if node.items else []))
+        yield "[]", ""
+    else:
+        is_text = node.kind == "text" or (node.kind == "closed" and all(isinstance(v, str) for v in node.values))
+        yield ('"', '"') if is_text else ("", "")
+    if node.nullable and not node.absent:
+        yield "null", ""
 
 
 def _values(node: Node) -> Iterator[str]:
@@ -59,23 +71,3 @@ def _values(node: Node) -> Iterator[str]:
         yield json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else text_of(value)
     for part in (*node.fields.values(), *([node.items] if node.items else [])):
         yield from _values(part)
-
-
-def _is_text(node: Node) -> bool:
-    return node.kind == "text" or (node.kind == "closed" and all(isinstance(value, str) for value in node.values))
-
-
-def _opening(node: Node) -> str:
-    if node.nullable:
-        return ""
-    if node.kind == "list":
-        return "[" + (_opening(node.items) if node.items else "")
-    return '"' if _is_text(node) else ""
-
-
-def _closing(node: Node) -> str:
-    if node.nullable:
-        return ""
-    if node.kind == "list":
-        return (_closing(node.items) if node.items else "") + "]"
-    return '"' if _is_text(node) else ""

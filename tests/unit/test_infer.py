@@ -1,76 +1,36 @@
-"""Asking one and many: one judged outcome per input, in order, in bounded memory, whatever the runtime does."""
+"""The engine: one judged outcome for one input, whatever the runtime says."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import read_input, teach, write_answer
+from drivecoach.domains.driving import DRIVING, Instruction
 from drivecoach.errors import InputError, RuntimeFailure
-from drivecoach.infer import Outcome, ask, ask_many
-from drivecoach.runtime import Completion
+from drivecoach.infer import Engine, Outcome
 from tests.support.driving import lines
+from tests.support.scripted_runtime import ScriptedRuntime, right
 
 INPUTS = lines(40)
-STATES = [read_input(text) for text in INPUTS]
-ANSWERS = {text: write_answer(teach(state).instruction) for text, state in zip(INPUTS, STATES, strict=True)}
+STATES = [DRIVING.read_input(text) for text in INPUTS]
+ANSWERS = {text: right(text, None) for text in INPUTS}
 UNSAFE = '{"动作": ["轻踩油门"], "级别": "提示", "话术": "走"}'
 
 
-class Scripted:
-    """A runtime whose answers a test writes; counts how many requests are in work at once."""
-
-    name = "scripted"
-
-    def __init__(self, answer: Callable[[str], str | Exception], *, slots: int = 4, finished: bool = True) -> None:
-        self.slots, self._answer, self._finished = slots, answer, finished
-        self._lock = threading.Lock()
-        self.working = self.most = self.asked = 0
-
-    def generate(self, user: str, *, seed: int | None = None) -> Completion:
-        with self._lock:
-            self.asked += 1
-            self.working += 1
-            self.most = max(self.most, self.working)
-        try:
-            found = self._answer(user)
-        finally:
-            with self._lock:
-                self.working -= 1
-        if isinstance(found, Exception):
-            raise found
-        return Completion(found, prompt_tokens=15, completion_tokens=15, seconds=0.25, finished=self._finished)
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def one(answer: str | Exception, text: str = INPUTS[0], **settings: Any) -> Outcome[Instruction]:
+    return asked(ScriptedRuntime(lambda user, seed: answer, **settings), text)
 
 
-def one(answer: str | Exception, text: str = INPUTS[0], **settings: Any) -> Outcome:
-    return ask(Scripted(lambda _: answer, **settings), domain, text)
+def asked(runtime: ScriptedRuntime, text: str) -> Outcome[Instruction]:
+    return Engine(runtime.generate, DRIVING, asks=1).ask(text)
 
 
 def test_a_right_answer_is_valid() -> None:
     outcome = one(f"<think>\nwhy\n</think>\n\n{ANSWERS[INPUTS[0]]}")
     assert (outcome.status, outcome.reason, outcome.thinking) == ("valid", "", "why")
-    assert outcome.answer == teach(STATES[0]).instruction
+    assert outcome.answer == DRIVING.teach(STATES[0])
     written = {
         "row": 1,
         "input": INPUTS[0],
@@ -78,9 +38,9 @@ def test_a_right_answer_is_valid() -> None:
         "answer": json.loads(ANSWERS[INPUTS[0]]),
         "thinking": "why",
         "reason": "",
-        "milliseconds": 250.0,
+        "milliseconds": 10.0,
     }
-    assert written.items() <= json.loads(json.dumps(outcome.to_json())).items()
+    assert written.items() <= json.loads(json.dumps(outcome.to_json(DRIVING))).items()
 
 
 @pytest.mark.parametrize(
@@ -107,21 +67,22 @@ def test_an_answer_that_breaks_an_invariant_is_invalid_and_shown() -> None:
     text, state = next(
         (text, state)
         for text, state in zip(INPUTS, STATES, strict=True)
-        if domain.violations(state, domain.read_answer(UNSAFE))
+        if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
     )
     outcome = one(UNSAFE, text)
-    assert (outcome.status, outcome.answer) == ("invalid", domain.read_answer(UNSAFE))
+    assert (outcome.status, outcome.answer) == ("invalid", DRIVING.read_answer(UNSAFE))
     assert outcome.reason.startswith("invariants: ")
-    for violation in domain.violations(state, domain.read_answer(UNSAFE)):
+    assert outcome.violations == tuple(DRIVING.violations(state, DRIVING.read_answer(UNSAFE)))
+    for violation in DRIVING.violations(state, DRIVING.read_answer(UNSAFE)):
         assert str(violation) in outcome.reason
 
 
 def test_bad_input_fails_without_asking() -> None:
-    runtime = Scripted(lambda _: UNSAFE)
-    outcome = ask(runtime, domain, "<特征>挡位:9挡</特征>", row=7)
-    assert (outcome.row, outcome.status, outcome.input) == (7, "failed", "<特征>挡位:9挡</特征>")
+    runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
+    outcome = asked(runtime, "<特征>挡位:9挡</特征>")
+    assert (outcome.status, outcome.input) == ("failed", "<特征>挡位:9挡</特征>")
     assert "9挡" in outcome.reason and "手刹" in outcome.reason
-    assert runtime.asked == 0
+    assert runtime.asked == []
 
 
 @pytest.mark.parametrize("error", [RuntimeFailure("no server", hint="start it"), InputError("too odd", hint="")])
@@ -132,73 +93,12 @@ def test_a_runtime_that_does_not_answer_fails_the_row(error: Exception) -> None:
 
 
 def test_the_model_sees_the_canonical_line_whatever_the_user_wrote() -> None:
-    seen: list[str] = []
-    runtime = Scripted(lambda user: seen.append(user) or ANSWERS[user])  # type: ignore[func-returns-value]
-    outcome = ask(runtime, domain, INPUTS[0].replace(":", " ： ").replace("; ", "，"))
-    assert seen == [INPUTS[0]] == [outcome.input]
+    runtime = ScriptedRuntime()
+    outcome = asked(runtime, INPUTS[0].replace(":", " ： ").replace("; ", "，"))
+    assert [question.user for question in runtime.asked] == [INPUTS[0]] == [outcome.input]
     assert outcome.status == "valid"
-
-
-KINDS: dict[str, Callable[[str], str | Exception]] = {
-    "valid": lambda user: ANSWERS[user],
-    "invalid": lambda _: "no JSON",
-    "failed": lambda _: RuntimeFailure("no server", hint="start it"),
-}
-
-
-@given(st.lists(st.tuples(st.integers(0, len(INPUTS) - 1), st.sampled_from(list(KINDS))), max_size=40))
-def test_each_input_has_one_outcome_in_its_place(script: list[tuple[int, str]]) -> None:
-    texts = [INPUTS[number] for number, _ in script]
-    kinds = iter([kind for _, kind in script])
-    runtime = Scripted(lambda user: KINDS[next(kinds)](user), slots=1)
-    outcomes = list(ask_many(runtime, domain, texts))
-    assert [(o.row, o.input, o.status) for o in outcomes] == [
-        (row, text, kind) for row, (text, (_, kind)) in enumerate(zip(texts, script, strict=True), start=1)
-    ]
-
-
-def test_late_answers_keep_their_places_and_the_slots_are_used() -> None:
-    """The first is answered last, and answers come back in the order of the inputs all the same."""
-    others = threading.Semaphore(0)
-
-    def answer(user: str) -> str:
-        if user == INPUTS[0]:
-            for _ in range(3):
-                assert others.acquire(timeout=30)
-        else:
-            others.release()
-        return ANSWERS[user]
-
-    runtime = Scripted(answer)
-    outcomes = list(ask_many(runtime, domain, INPUTS[:20]))
-    assert [outcome.input for outcome in outcomes] == INPUTS[:20]
-    assert {outcome.status for outcome in outcomes} == {"valid"}
-    assert 2 <= runtime.most <= runtime.slots
-
-
-def test_endless_input_is_read_only_as_far_as_it_is_answered() -> None:
-    read = itertools.count()
-
-    def endless() -> Iterator[str]:
-        for number in read:
-            assert number < 5000, "nobody asked for so many"
-            yield INPUTS[number % len(INPUTS)]
-
-    runtime = Scripted(lambda user: ANSWERS[user])
-    outcomes = ask_many(runtime, domain, endless())
-    rows = [next(outcomes).row for _ in range(500)]
-    assert rows == list(range(1, 501))
-    assert next(read) <= 500 + 8 * runtime.slots
-    outcomes.close()  # type: ignore[attr-defined]
-    asked = runtime.asked
-    time.sleep(0.05)
-    assert runtime.asked == asked <= 500 + 8 * runtime.slots, "nobody listens any more"
-
-
-def test_no_input_is_no_outcome() -> None:
-    assert list(ask_many(Scripted(lambda _: UNSAFE), domain, [])) == []
 
 
 def test_what_is_no_trouble_of_a_row_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(ask_many(Scripted(lambda _: ZeroDivisionError()), domain, INPUTS[:3]))
+        one(ZeroDivisionError())

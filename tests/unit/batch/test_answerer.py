@@ -7,33 +7,34 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from drivecoach.batch.answerer import ASKS, WINDOW, Answerer, Guard
+from drivecoach.batch.answerer import WINDOW, Answerer
 from drivecoach.batch.hosts import TRIES, Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.level import Level
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import legal_states, parse_instruction, render_line, teach, violations
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import RuntimeFailure, StorageError
+from drivecoach.infer import ASKS, Engine, Guard, Outcome, Question
 from drivecoach.runtime import Again, Busy, Down
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import ScriptedRuntime, right
 
 STATES = [
     state
-    for state in itertools.islice(legal_states(), 0, 290_000, 3000)
-    if violations(state, parse_instruction(UNSAFE))
+    for state in itertools.islice(DRIVING.inputs(), 0, 290_000, 3000)
+    if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
 ]
-LINES = [render_line(state) for state in STATES]
+LINES = [DRIVING.write_input(state) for state in STATES]
 
 
 def answerer(
-    *runtimes: ScriptedRuntime, guard: Guard = "flag", journal: Journal | None = None, patience: float = 5
-) -> Answerer:
+    *runtimes: ScriptedRuntime, guard: Guard = "flag", journal: Journal[Any, Any] | None = None, patience: float = 5
+) -> Answerer[Any, Any]:
     hosts = Hosts([lambda runtime=runtime: runtime for runtime in runtimes], patience=patience)  # type: ignore[misc]
-    return Answerer(hosts, domain, journal or Journal(None, {}), guard=guard)
+    return Answerer(hosts, Engine(hosts.generate, DRIVING, guard), journal or Journal(None, DRIVING, {}))
 
 
 def test_outcomes_come_in_order_and_identical_states_are_asked_once() -> None:
@@ -52,7 +53,7 @@ def test_bad_input_is_a_failed_row_and_asks_nobody() -> None:
     assert (first.status, first.row) == ("failed", 1)
     assert "飞快" in first.reason
     assert second.status == "valid"
-    assert [user for user, _ in runtime.asked] == [LINES[0]]
+    assert [asked.user for asked in runtime.asked] == [LINES[0]]
 
 
 @pytest.mark.parametrize("bad", [UNSAFE, '{"动作": ["松开', "", '{"动作": [], "级别": "提示", "话术": "走"}'])
@@ -60,14 +61,14 @@ def test_an_invalid_answer_is_asked_again_with_another_seed(bad: str) -> None:
     runtime = ScriptedRuntime(lambda user, seed: right(user, seed) if seed else bad)
     (outcome,) = answerer(runtime).answer_all(LINES[:1])
     assert outcome.status == "valid"
-    assert [seed for _, seed in runtime.asked] == [None, 1]
+    assert [asked.seed for asked in runtime.asked] == [None, 1]
 
 
 def test_asking_again_is_bounded_then_the_row_is_marked() -> None:
     runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
     (outcome,) = answerer(runtime).answer_all(LINES[:1])
     assert (outcome.status, outcome.source) == ("invalid", "model")
-    assert outcome.answer == parse_instruction(UNSAFE)
+    assert outcome.answer == DRIVING.read_answer(UNSAFE)
     assert outcome.reason.startswith("invariants: ")
     assert len(runtime.asked) == ASKS
 
@@ -76,8 +77,8 @@ def test_guard_replace_gives_the_rules_instruction_and_says_so() -> None:
     runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
     (outcome,) = answerer(runtime, guard="replace").answer_all(LINES[:1])
     assert (outcome.status, outcome.source) == ("valid", "rules")
-    assert outcome.answer == teach(STATES[0]).instruction
-    assert not violations(STATES[0], outcome.answer)
+    assert outcome.answer == DRIVING.teach(STATES[0])
+    assert not DRIVING.violations(STATES[0], outcome.answer)
     assert outcome.reason.startswith("replaced: invariants: ")
 
 
@@ -100,7 +101,7 @@ def test_a_row_that_only_fails_is_given_up_and_the_others_go_on() -> None:
     outcomes = list(answerer(runtime, patience=60).answer_all(LINES[:6]))
     assert [outcome.status for outcome in outcomes] == ["valid", "failed", *["valid"] * 4]
     assert "cut" in outcomes[1].reason
-    assert sum(user == LINES[1] for user, _ in runtime.asked) == TRIES
+    assert sum(asked.user == LINES[1] for asked in runtime.asked) == TRIES
 
 
 def test_a_dead_host_is_left_for_a_living_one() -> None:
@@ -151,33 +152,51 @@ def test_leaving_early_does_not_spoil_the_next_batch() -> None:
 def test_the_journal_answers_what_was_asked_before(tmp_path: Path) -> None:
     path = tmp_path / "j"
     first, second = ScriptedRuntime(), ScriptedRuntime()
-    with Journal(path, {"model": "a"}) as journal:
+    with Journal(path, DRIVING, {"model": "a"}) as journal:
         before = list(answerer(first, journal=journal).answer_all(LINES[:10]))
-    with Journal(path, {"model": "a"}) as journal:
+    with Journal(path, DRIVING, {"model": "a"}) as journal:
         after = list(answerer(second, journal=journal).answer_all(LINES[:12]))
     assert len(second.asked) == 2
     assert [outcome.answer for outcome in after[:10]] == [outcome.answer for outcome in before]
 
 
+def test_the_journal_keeps_everything_that_is_known_of_an_answer(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", DRIVING, {}) as journal:
+        runtime = ScriptedRuntime(lambda user, seed: f"<think>\nwhy\n</think>\n\n{UNSAFE}")
+        (before,) = answerer(runtime, journal=journal).answer_all(LINES[:1])
+        (after,) = answerer(runtime, journal=journal).answer_all(LINES[:1])
+    assert len(runtime.asked) == ASKS
+    assert before.violations and before.thinking
+    assert after == before
+
+
+def test_questions_in_other_conversations_are_others() -> None:
+    runtime = ScriptedRuntime()
+    turns = ({"role": "user", "content": "早"}, {"role": "assistant", "content": "早"})
+    questions = [Question(LINES[0]), Question(LINES[0], turns), Question(LINES[0], think=False), Question(LINES[0])]  # type: ignore[arg-type]
+    assert len(list(answerer(runtime).answer_all(questions))) == 4
+    assert sorted((len(asked.history), asked.think) for asked in runtime.asked) == [(0, False), (0, True), (2, True)]
+
+
 def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    with Journal(path, {"model": "a"}) as journal:
+    with Journal(path, DRIVING, {"model": "a"}) as journal:
         with pytest.raises(StorageError, match="another process"):
-            Journal(path, {"model": "a"})
-        journal.put("状态", {"status": "valid"})
+            Journal(path, DRIVING, {"model": "a"})
+        journal.put("状态", Outcome(1, "状态", "valid"))
     with pytest.raises(StorageError, match="other settings"):
-        Journal(path, {"model": "b"})
+        Journal(path, DRIVING, {"model": "b"})
     path.write_bytes(b"not a database, but long enough to be read as one" * 40)
     with pytest.raises(StorageError, match="no journal"):
-        Journal(path, {"model": "a"})
+        Journal(path, DRIVING, {"model": "a"})
 
 
 def test_a_journal_without_answers_belongs_to_nobody(tmp_path: Path) -> None:
-    Journal(tmp_path / "j", {"model": "mistyped"}).close()
-    with Journal(tmp_path / "j", {"model": "b"}) as journal:
-        journal.put("状态", {"status": "valid"})
+    Journal(tmp_path / "j", DRIVING, {"model": "mistyped"}).close()
+    with Journal(tmp_path / "j", DRIVING, {"model": "b"}) as journal:
+        journal.put("状态", Outcome(1, "状态", "valid"))
     with pytest.raises(StorageError, match="other settings"):
-        Journal(tmp_path / "j", {"model": "mistyped"})
+        Journal(tmp_path / "j", DRIVING, {"model": "mistyped"})
 
 
 def test_a_level_climbs_while_it_pays_and_yields_when_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +221,7 @@ def test_a_level_climbs_while_it_pays_and_yields_when_turned_away(monkeypatch: p
 def test_many_threads_share_the_hosts() -> None:
     hosts = Hosts([lambda: ScriptedRuntime()])
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(hosts.ask(LINES[0]).text)) for _ in range(32)]
+    threads = [threading.Thread(target=lambda: found.append(hosts.generate(LINES[0]).text)) for _ in range(32)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -219,6 +238,7 @@ def test_a_runtime_is_opened_once_however_many_ask() -> None:
         opened.append(ScriptedRuntime())
         return opened[-1]
 
-    outcomes = list(Answerer(Hosts([slow]), domain, Journal(None, {})).answer_all(LINES[:10]))
+    hosts = Hosts([slow])
+    outcomes = list(Answerer(hosts, Engine(hosts.generate, DRIVING)).answer_all(LINES[:10]))
     assert {outcome.status for outcome in outcomes} == {"valid"}
     assert len(opened) == 1

@@ -2,67 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from drivecoach.chat import Chat, Message
-from drivecoach.chat.template import NO_THINKING
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import Instruction, parse_line, teach
-from drivecoach.evaluate.scores import score
-from drivecoach.runtime import Completion
+from drivecoach.chat import Message
+from drivecoach.domains.driving import DRIVING, Instruction
+from drivecoach.domains.text import TEXT
+from drivecoach.evaluate.scores import Case, score
+from drivecoach.infer import Question
 from tests.support.driving import lines
 from tests.support.scripted_runtime import ScriptedRuntime, right
 
-PAIRS: list[tuple[str, Instruction]] = [(line, teach(parse_line(line)).instruction) for line in lines(30)]
-
-
-class Embedded(ScriptedRuntime):
-    """Answers prompts by the rules, as the embedded engine would, and remembers them."""
-
-    def __init__(self, chat: Chat) -> None:
-        super().__init__()
-        self.chat = chat
-        self.prompts: list[str] = []
-
-    def complete(self, prompt: str) -> Completion:
-        """The rules' answer to the line in the last turn."""
-        self.prompts.append(prompt)
-        line = prompt[prompt.rindex("<特征>") : prompt.rindex("</特征>") + len("</特征>")]
-        return Completion(right(line, None), prompt_tokens=1, completion_tokens=1, seconds=0.01, finished=True)
+CASES: list[Case[Instruction]] = [Case(Question(line), DRIVING.teach(DRIVING.read_input(line))) for line in lines(30)]
+LINES = [case.question.text for case in CASES]
 
 
 def test_the_rules_own_answers_are_all_right() -> None:
-    scores = score(ScriptedRuntime(), domain, PAIRS)
-    assert scores.rows == 30 and scores.schema_valid == 1 and scores.violations == 0 and scores.wrong == []
+    scores = score(ScriptedRuntime(), DRIVING, CASES)
+    assert (scores.rows, scores.schema_valid, scores.violations, scores.wrong) == (30, 1, 0, [])
+    assert list(scores.right) == ["answer", "动作", "级别", "话术", "safe"]
     assert set(scores.right.values()) == {1.0}
 
 
-def test_wrong_and_unreadable_answers_are_counted_and_shown() -> None:
-    replies = {PAIRS[0][0]: "踩刹车", PAIRS[1][0]: right(PAIRS[2][0], None)}
-    assert PAIRS[1][1] != PAIRS[2][1]
-    scores = score(ScriptedRuntime(lambda user, seed: replies.get(user) or right(user, seed)), domain, PAIRS)
+def test_wrong_and_unreadable_answers_are_counted_and_shown_and_asked_once() -> None:
+    replies = {LINES[0]: "踩刹车", LINES[1]: right(LINES[2], None)}
+    assert CASES[1].expected != CASES[2].expected
+    runtime = ScriptedRuntime(lambda user, seed: replies.get(user) or right(user, seed))
+    scores = score(runtime, DRIVING, CASES)
     assert scores.schema_valid == pytest.approx(29 / 30)
-    assert [row["input"] for row in scores.wrong] == [PAIRS[0][0], PAIRS[1][0]]
-    assert min(scores.right.values()) == pytest.approx(28 / 30)
+    assert [row.input for row in scores.wrong] == LINES[:2]
+    assert scores.right["answer"] == pytest.approx(28 / 30)
+    assert len(runtime.asked) == 30
 
 
 @pytest.mark.parametrize("think", [True, False])
-def test_histories_stand_before_their_inputs(think: bool) -> None:
-    chat = Chat("教练", "mixed")
-    turns: Sequence[Message] = [{"role": "user", "content": "早"}, {"role": "assistant", "content": "系好安全带"}]
-    histories = [turns, *[()] * 29]
-    runtime = Embedded(chat)
-    scores = score(runtime, domain, PAIRS, histories=histories, think=think)
-    expected = [chat.prompt(line, history, think=think) for (line, _), history in zip(PAIRS, histories, strict=True)]
-    assert runtime.prompts == expected and "系好安全带" in expected[0]
-    assert scores.rows == 30 and set(scores.right.values()) == {1.0}
+def test_histories_and_thinking_reach_the_runtime(think: bool) -> None:
+    turns: tuple[Message, ...] = ({"role": "user", "content": "早"}, {"role": "assistant", "content": "系好安全带"})
+    cases = [Case(Question(LINES[0], turns, think), CASES[0].expected), *CASES[1:]]
+    runtime, moved = ScriptedRuntime(), []
+    score(runtime, DRIVING, cases, lambda: moved.append(1))
+    assert len(moved) == 30
+    assert (runtime.asked[0].history, runtime.asked[0].think) == (turns, think)
+    assert all(asked.history == () for asked in runtime.asked[1:])
 
 
-def test_a_model_that_can_think_is_told_not_to() -> None:
-    runtime, moved = Embedded(Chat("教练", "mixed")), []
-    score(runtime, domain, PAIRS, lambda: moved.append(1), think=False)
-    assert len(runtime.prompts) == len(moved) == 30
-    assert all(prompt.endswith(NO_THINKING) for prompt in runtime.prompts)
-    assert not runtime.asked, "the plain way would let it think"
+def test_constrained_answers_are_asked_for_under_the_schema() -> None:
+    runtime = ScriptedRuntime()
+    score(runtime, DRIVING, CASES, constrain=True)
+    assert all(asked.schema == DRIVING.answer.schema for asked in runtime.asked)
+
+
+def test_a_domain_without_invariants_counts_none() -> None:
+    scores = score(ScriptedRuntime(lambda user, seed: user), TEXT, [Case(Question("a"), "a"), Case(Question("b"), "c")])
+    assert scores.violations is None
+    assert scores.right == {"answer": 0.5}

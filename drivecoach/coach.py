@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, Self
-
-from pydantic import PrivateAttr
+from typing import Any, Self, cast
 
 from drivecoach.batch.answerer import Answerer, Guard
 from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.run import Settings, opens
-from drivecoach.domains import driving
-from drivecoach.domains.driving import Instruction, VehicleState, Violation
+from drivecoach.domains.driving import DRIVING, Answer, VehicleState
 from drivecoach.errors import AnswerError
 from drivecoach.infer import Outcome
 from drivecoach.registry import Domain
@@ -23,47 +20,16 @@ PATIENCE = 10.0
 """Seconds that a server may be away before an answer is given up."""
 
 
-class Answer(Instruction):
-    """An instruction, checked, and where it came from. Compares and serialises as the instruction it is."""
-
-    _violations: tuple[Violation, ...] = PrivateAttr(default=())
-    _latency: float = PrivateAttr(default=0.0)
-    _source: str = PrivateAttr(default="model")
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> Answer:
-        """The answer of an outcome; raises AnswerError when there is none."""
-        if outcome.answer is None:
-            raise AnswerError(
-                f"no instruction for {outcome.input}: {outcome.reason}",
-                hint="correct the state, or let the rules answer: Coach(…, guard='replace')",
-            )
-        answer = cls.model_validate(outcome.answer.model_dump(by_alias=True))
-        state = driving.parse_line(outcome.input)
-        answer._violations = tuple(driving.violations(state, answer))
-        answer._latency = outcome.seconds
-        answer._source = outcome.source
-        return answer
-
-    @property
-    def violations(self) -> tuple[Violation, ...]:
-        """The invariants that the instruction breaks; empty when it is safe to say."""
-        return self._violations
-
-    @property
-    def latency(self) -> float:
-        """Seconds from the question to the answer, queueing included."""
-        return self._latency
-
-    @property
-    def source(self) -> str:
-        """``model``, or ``rules`` where the rule teacher's instruction replaced a broken one."""
-        return self._source
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Instruction) and self.model_dump() == other.model_dump()
-
-    __hash__ = Instruction.__hash__
+def answer_of(outcome: Outcome) -> Answer:
+    """The answer of an outcome; raises AnswerError when there is none."""
+    if outcome.answer is None:
+        raise AnswerError(
+            f"no instruction for {outcome.input}: {outcome.reason}",
+            hint="correct the state, or let the rules answer: Coach(…, guard='replace')",
+        )
+    broken = DRIVING.violations(DRIVING.read_input(outcome.input), outcome.answer)
+    made = DRIVING.reply(outcome.answer, violations=broken, latency=outcome.seconds, source=outcome.source)
+    return cast(Answer, made)
 
 
 class Coach:
@@ -74,7 +40,7 @@ class Coach:
     """
 
     def __init__(self, model: str, *hosts: str, guard: Guard = "flag", timeout: float = TIMEOUT) -> None:
-        self._domain: Domain = driving
+        self._domain: Domain = DRIVING
         self._hosts = Hosts(opens(Settings(model, hosts, guard, timeout)), patience=min(timeout, PATIENCE))
         self._guard: Guard = guard
 
@@ -85,7 +51,7 @@ class Coach:
         RuntimeFailure when no server answers.
         """
         if isinstance(state, str):
-            driving.parse_line(state)
+            DRIVING.read_input(state)
         (found,) = self.ask_many([state])
         if isinstance(found, AnswerError):
             raise found
@@ -96,11 +62,11 @@ class Coach:
 
         Identical states are asked once. Raises RuntimeFailure when no server answers.
         """
-        lines = (state if isinstance(state, str) else driving.render_line(state) for state in states)
+        lines = (state if isinstance(state, str) else DRIVING.write_input(state) for state in states)
         with Journal(None, {}) as journal:
             for outcome in Answerer(self._hosts, self._domain, journal, guard=self._guard).answer_all(lines):
                 try:
-                    yield Answer.of(outcome)
+                    yield answer_of(outcome)
                 except AnswerError as error:
                     yield error
 

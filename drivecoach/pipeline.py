@@ -190,7 +190,7 @@ def make_chat(recipe: Recipe) -> Chat:
     Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
     """
     settings = recipe.chat
-    system = load_domain(recipe.domain).SYSTEM if settings.system is None else settings.system
+    system = load_domain(recipe.domain).system if settings.system is None else settings.system
     check_system(system)
     family = read_family(settings.template, settings.end)
     return Chat(system, settings.thinking, family, settings.thinking_share)

@@ -122,7 +122,7 @@ class Answerer:
             if best is None or best.answer is None:
                 best = outcome
         assert best is not None  # noqa: S101  # ASKS is at least one
-        rule = self._domain.rule_answer(state) if self._guard == "replace" and best.status == "invalid" else None
+        rule = self._domain.teach(state) if self._guard == "replace" and best.status == "invalid" else None
         if rule is None:
             return best
         return replace(best, status="valid", answer=rule, source="rules", reason=f"replaced: {best.reason}")

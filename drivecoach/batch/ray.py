@@ -34,7 +34,7 @@ class BatchAnswerer:
         import pyarrow as pa
 
         rows = batch.to_pylist()
-        texts = [row["input"] if "input" in row else self._domain.write_record(row) for row in rows]
+        texts = [row["input"] if "input" in row else self._domain.record_text(row) for row in rows]
         outcomes = self._answerer.answer_all(texts)
         return pa.Table.from_pylist([record(outcome, self._domain) for outcome in outcomes], self._schema)
 
@@ -66,7 +66,7 @@ def run_on_ray(
         ray.data.read_parquet(str(source))
         .map_batches(
             BatchAnswerer,
-            fn_constructor_args=(settings, domain.NAME),
+            fn_constructor_args=(settings, domain.name),
             batch_format="pyarrow",
             batch_size=BATCH,
             num_cpus=0.5,  # the workers must never hold all CPUs: reading the files needs one

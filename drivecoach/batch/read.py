@@ -103,7 +103,7 @@ def _open_parquet(path: Path) -> Any:
 
 def _text(record: Mapping[str, Any], domain: Domain) -> str:
     given = record.get("input")
-    return given if isinstance(given, str) else domain.write_record(record)
+    return given if isinstance(given, str) else domain.record_text(record)
 
 
 def _check_columns(path: Path, names: Any, domain: Domain) -> None:

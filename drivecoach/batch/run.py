@@ -84,7 +84,7 @@ def belongs_to(settings: Settings, domain: Domain) -> dict[str, Any]:
     if settings.model.partition(":")[0] not in RUNTIMES and not path.is_file():
         open_runtime(settings.model).close()  # says what is wrong, before a journal is begun for nothing
     model = f"sha256:{sha256(path)}" if path.is_file() else settings.model
-    return {"model": model, "domain": domain.NAME, "guard": settings.guard}
+    return {"model": model, "domain": domain.name, "guard": settings.guard}
 
 
 def opens(settings: Settings) -> list[Open]:

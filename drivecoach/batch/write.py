@@ -48,10 +48,9 @@ def arrow_schema(domain: Domain) -> Any:
         import pyarrow as pa
     except ImportError:
         raise DataError("Parquet needs pyarrow", hint="pip install 'drivecoach[parquet]'") from None
-    properties = domain.answer_schema().get("properties", {})
     types = {"row": pa.int64(), "milliseconds": pa.float64()}
-    for key, schema in properties.items():
-        if schema.get("type") == "array":
+    for key, node in domain.answer.node.fields.items():
+        if node.kind == "list":
             types[key] = pa.list_(pa.string())
     return pa.schema([(name, types.get(name, pa.string())) for name in columns(domain)])
 
@@ -101,4 +100,4 @@ def _parquet(part: Path, domain: Domain) -> Iterator[Write]:
 
 
 def _answer_keys(domain: Domain) -> list[str]:
-    return list(domain.answer_schema().get("properties", {})) or ["answer"]
+    return list(domain.answer.node.fields) or ["answer"]

@@ -17,7 +17,8 @@ from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question
 from drivecoach.runtime import TIMEOUT
 
 if TYPE_CHECKING:
-    from drivecoach.domains.driving import CoachAnswer, VehicleState
+    from drivecoach.domains.driving import Answer as DrivingAnswer
+    from drivecoach.domains.driving import VehicleState
 
 PATIENCE = 10.0
 """Seconds that a server may be away before an answer is given up."""
@@ -38,7 +39,7 @@ class Coach(Generic[Input, Answer]):
 
     @overload
     def __init__(
-        self: Coach[VehicleState, CoachAnswer],
+        self: Coach[VehicleState, DrivingAnswer],
         model: str,
         *hosts: str,
         guard: Guard = ...,

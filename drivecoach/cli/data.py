@@ -1,4 +1,4 @@
-"""`drivecoach data`: generate the driving pairs, check a file, count what is in it."""
+"""`drivecoach data`: draw pairs from a teacher, check a file, count what is in it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 @app.command()
 def generate(
-    target: Annotated[Path, typer.Argument(help="Where to write the pairs.")] = Path("datasets/driving.json"),
+    target: Annotated[Path, typer.Argument(help="Where to write the pairs.")],
     count: Annotated[int, typer.Option(min=1, help="How many pairs.")] = COUNT,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = SEED,
+    domain: Annotated[str, typer.Option("--domain", help="Whose teacher answers.")] = "driving",
 ) -> None:
-    """Draw driving pairs from the rule teacher, write them with a card that says how."""
-    summary = generate_file(target, count, seed)
-    show.table(f"{target}", summary)
+    """Draw pairs from a domain's teacher, write them with a card that says how."""
+    show.table(f"{target}", generate_file(target, load_domain(domain), count, seed).summary)
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
+
+from drivecoach.domain.base import share_of
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -11,8 +12,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 def split_name(canonical_input: str, validation: float, test: float) -> Split:
     """The split of an input: its SHA-256, read as a number from 0 to 1, falls into test, validation or train."""
-    digest = hashlib.sha256(canonical_input.encode()).digest()
-    place = int.from_bytes(digest[:8]) / 2**64
+    place = share_of(canonical_input)
     if place < test:
         return "test"
     return "validation" if place < test + validation else "train"

@@ -274,6 +274,11 @@ def place(seed: int, text: str) -> bytes:
     return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).digest()
 
 
+def share_of(text: str) -> float:
+    """Where a text stands from 0 to 1, by its SHA-256 alone: what splits are chosen by."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
+
+
 def _json(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False)
 

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from drivecoach.domains.driving.conditions import 停放完成, 欲动
-from drivecoach.domains.driving.instruction import Instruction
+from drivecoach.domains.driving.instruction import AnyInstruction, actions_of
 from drivecoach.domains.driving.state import VehicleState
 
 PRESS = {
@@ -71,6 +71,7 @@ class Case:
     """An instruction and the state it is given in."""
 
     __slots__ = (
+        "allowed",
         "in_gear",
         "level",
         "manual",
@@ -83,9 +84,10 @@ class Case:
         "steps",
     )
 
-    def __init__(self, state: VehicleState, instruction: Instruction) -> None:
+    def __init__(self, state: VehicleState, instruction: AnyInstruction) -> None:
         self.state = state
         self.steps = steps_of(instruction.actions)
+        self.allowed = actions_of(type(instruction))
         self.level = instruction.level
         self.speech = instruction.speech
         self.moving = state.speed != "静止"

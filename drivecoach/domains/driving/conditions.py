@@ -6,12 +6,11 @@ and ``~`` are 且, 或 and 非. Section numbers are those of the rule descriptio
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from drivecoach.domains.driving.state import VehicleState
+from drivecoach.domains.driving.state import VehicleState, features_of
 from drivecoach.domains.driving.words import (
-    ATTRIBUTES,
     CRUISE_ITEMS,
     GARAGE_ITEMS,
     GEAR_BANDS,
@@ -19,6 +18,7 @@ from drivecoach.domains.driving.words import (
     STRICT_ITEMS,
     Item,
 )
+from drivecoach.errors import Fault, RecipeError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,24 +28,42 @@ class Condition:
     test: Callable[[VehicleState], bool]
     reads: frozenset[str]
     """Chinese names of the features that the test looks at."""
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Feature -> the only values with which it can hold, where that is known."""
 
     def __and__(self, other: Condition) -> Condition:
         one, two = self.test, other.test
-        return Condition(lambda state: one(state) and two(state), self.reads | other.reads)
+        needs = dict(self.needs)
+        for feature, values in other.needs.items():
+            needs[feature] = values & needs.get(feature, values)
+        return Condition(lambda state: one(state) and two(state), self.reads | other.reads, needs)
 
     def __or__(self, other: Condition) -> Condition:
         one, two = self.test, other.test
-        return Condition(lambda state: one(state) or two(state), self.reads | other.reads)
+        needs = {key: self.needs[key] | other.needs[key] for key in self.needs.keys() & other.needs.keys()}
+        return Condition(lambda state: one(state) or two(state), self.reads | other.reads, needs)
 
     def __invert__(self) -> Condition:
         one = self.test
         return Condition(lambda state: not one(state), self.reads)
 
 
-def 是(feature: str, *values: str) -> Condition:
-    """The feature has one of the values."""
-    attribute, wanted = ATTRIBUTES[feature], frozenset(values)
-    return Condition(lambda state: getattr(state, attribute) in wanted, frozenset({feature}))
+def 是(feature: str, *values: str, of: type[VehicleState] = VehicleState) -> Condition:
+    """The feature has one of the values; ``of`` is the state model that has it.
+
+    Raises RecipeError for a feature or a value that the model does not have.
+    """
+    features = features_of(of)
+    known = features.get(feature)
+    if known is None:
+        faults = [Fault(feature, "no such feature", f"features of {of.__name__}: {', '.join(features)}")]
+    else:
+        faults = [Fault(feature, value, ", ".join(known.values)) for value in values if value not in known.values]
+    if known is None or faults:
+        hint = '是("天气", "雨", of=YourState) names a feature of your own model'
+        raise RecipeError("a condition on what no car has", faults=faults, hint=hint)
+    attribute, wanted = known.attribute, frozenset(values)
+    return Condition(lambda state: getattr(state, attribute) in wanted, frozenset({feature}), {feature: wanted})
 
 
 def 项目(*items: Item) -> Condition:

@@ -1,92 +1,113 @@
-"""Drawing states: training pairs by rule, item and answer, so that rare situations are taught; test states evenly."""
+"""Drawing training pairs by rule, item and answer, so that rare situations are taught, and by hash inside of these."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar
 
-from drivecoach.domains.driving.instruction import Instruction
-from drivecoach.domains.driving.line import render_line
-from drivecoach.domains.driving.state import VehicleState, legal_states
-from drivecoach.domains.driving.teacher import Advice, teach
-from drivecoach.domains.driving.words import Action
+from drivecoach.domain import place
+from drivecoach.domain.base import share_of
+from drivecoach.domains.driving.instruction import Given
+from drivecoach.domains.driving.state import State
+from drivecoach.domains.driving.teacher import Advice
 
-_T = TypeVar("_T")
-_Drawn = tuple[VehicleState, Advice]
+Key = TypeVar("Key", bound=Hashable)
 
-_FLATTENING = 0.35
+FLATTENING = 0.35
 """Exponent of a rule's share of the pairs: 1 would draw states evenly, 0 rules evenly."""
+LIST_SHARE = 16
+"""A list of actions counts for a rule's share once for so many states that the rule answers."""
+HELD_OUT = 0.2
+"""What recipes usually hold out: 10% validation, 10% test."""
 
 
-def draw_pairs(count: int, seed: int, taught: Callable[[str], bool]) -> list[_Drawn]:
-    """Draw ``count`` different states with the teacher's advice; the same seed draws the same, in the same order.
+class Space:
+    """All legal states by the rule, the exam item and the instruction that they get: the cells to draw from.
 
-    Every rule gets a share by the 0.35th power of how many states it answers (drawn evenly, three quarters of all
-    pairs would be an open door, a belt or a stalled engine), or by half the number of its lists of actions where that
-    is more and there are states enough (16 a list); inside a rule every exam item gets the same share, and inside an
-    item every different instruction.
-
-    ``taught`` tells whether a canonical line belongs to the training split. Some lists of actions are right for one
-    or two states only; where none of these would be taught, none is drawn: nothing is tested that was never shown.
-    Raises ValueError when ``count`` is less than the number of rules or more than there are states to draw.
+    Some lists of actions are right for one or two states only; where none of these would be trained on, they are
+    left out: nothing is tested that was never shown.
     """
-    groups: dict[str, dict[str, dict[Instruction, list[_Drawn]]]] = {}
-    shown: set[tuple[str, str, tuple[Action, ...]]] = set()
-    for state in legal_states():
-        advice = teach(state)
-        items = groups.setdefault(advice.rule.id, {})
-        items.setdefault(state.item, {}).setdefault(advice.instruction, []).append((state, advice))
-        if taught(render_line(state)):
-            shown.add(_lesson(state, advice))
-    for items in groups.values():
-        for answers in items.values():
-            for instruction, states in list(answers.items()):
-                if _lesson(*states[0]) not in shown:
-                    del answers[instruction]
-    sizes = {rule: sum(map(_size, items.values())) for rule, items in groups.items()}
-    if not len(sizes) <= count <= sum(sizes.values()):
-        raise ValueError(f"count must be from {len(sizes)} (one a rule) to {sum(sizes.values())} (all that are taught)")
-    weights = {rule: max(size**_FLATTENING, min(_lists(groups[rule]), size / 16) / 2) for rule, size in sizes.items()}
-    quotas = _shares(weights, sizes, count)
-    generator = random.Random(seed)  # noqa: S311  # reproducible, not secret
-    drawn: list[_Drawn] = []
-    for rule, items in groups.items():
-        for item, quota in _evenly({item: _size(answers) for item, answers in items.items()}, quotas[rule]).items():
-            answers = items[item]
-            for instruction, share in _evenly({key: len(states) for key, states in answers.items()}, quota).items():
-                drawn += generator.sample(answers[instruction], share)
-    generator.shuffle(drawn)
-    return drawn
+
+    def __init__(
+        self,
+        states: Iterable[State],
+        advise: Callable[[State], Advice[Given]],
+        write: Callable[[State], str],
+    ) -> None:
+        self.states: Counter[str] = Counter()
+        """How many legal states each rule answers."""
+        self.levels: Counter[str] = Counter()
+        """How many legal states have each level."""
+        cells: dict[str, dict[str, dict[Given, tuple[Advice[Given], list[str]]]]] = {}
+        taught = set()
+        for state in states:
+            advice, line = advise(state), write(state)
+            self.states[advice.rule.id] += 1
+            self.levels[advice.instruction.level] += 1
+            answers = cells.setdefault(advice.rule.id, {}).setdefault(state.item, {})
+            answers.setdefault(advice.instruction, (advice, []))[1].append(line)
+            if share_of(line) >= HELD_OUT:
+                taught.add((advice.rule.id, state.item, _lesson(advice)))
+        self._cells: dict[str, dict[str, list[list[str]]]] = {}
+        self._lists: dict[str, int] = {}
+        """How many different lists of actions a rule has (the night light aside)."""
+        self.untaught = 0
+        """How many states are left out."""
+        for rule, items in cells.items():
+            lessons = set()
+            for item, answers in items.items():
+                kept = self._cells.setdefault(rule, {}).setdefault(item, [])
+                for advice, lines in answers.values():
+                    if (rule, item, _lesson(advice)) in taught:
+                        kept.append(lines)
+                        lessons.add(_lesson(advice))
+                    else:
+                        self.untaught += len(lines)
+            self._lists[rule] = len(lessons)
+
+    def draw(self, count: int, seed: int) -> list[str]:
+        """``count`` different canonical lines; the same seed draws the same, in the same order.
+
+        Every rule gets a share by the 0.35th power of how many states it answers (drawn evenly, three quarters of all
+        pairs would be an open door, a belt or a stalled engine), or by half the number of its lists of actions where
+        that is more and there are states enough (16 a list); inside a rule every exam item gets the same share, and
+        inside an item every different instruction. Inside a cell, and for the order of all, a hash of seed and line
+        decides, so that a rule that is added or changed moves few of the others' pairs.
+        Raises ValueError when ``count`` is less than the number of rules or more than there are states to draw.
+        """
+        sizes = {rule: sum(_size(cells) for cells in items.values()) for rule, items in self._cells.items()}
+        if not len(sizes) <= count <= sum(sizes.values()):
+            few, many = len(sizes), sum(sizes.values())
+            raise ValueError(f"count must be from {few} (one a rule) to {many} (all that are taught)")
+        weights = {
+            rule: max(size**FLATTENING, min(self._lists[rule], size / LIST_SHARE) / 2) for rule, size in sizes.items()
+        }
+        drawn: list[str] = []
+        for rule, quota in _shares(weights, sizes, count).items():
+            items = self._cells[rule]
+            for item, part in _evenly({item: _size(cells) for item, cells in items.items()}, quota).items():
+                ranked = [sorted(cell, key=lambda line: place(seed, line)) for cell in items[item]]
+                for number, some in _evenly(dict(enumerate(map(len, ranked))), part).items():
+                    drawn += ranked[number][:some]
+        return sorted(drawn, key=lambda line: place(seed, line))
 
 
-def uniform(count: int, without: Collection[str], seed: int = 20_240_601) -> list[tuple[str, Instruction]]:
-    """Draw ``count`` lines evenly from all legal states, leaving out the lines in ``without``; with their answers."""
-    states = [(line, state) for state in legal_states() if (line := render_line(state)) not in without]
-    chosen = random.Random(seed).sample(states, min(count, len(states)))  # noqa: S311
-    return [(line, teach(state).instruction) for line, state in chosen]
-
-
-def _lesson(state: VehicleState, advice: Advice) -> tuple[str, str, tuple[Action, ...]]:
-    """What a pair teaches: a rule, an item, a list of actions (the night light aside)."""
+def _lesson(advice: Advice[Given]) -> tuple[str, ...]:
+    """The list of actions that a pair teaches (the night light aside)."""
     actions = advice.instruction.actions
-    return advice.rule.id, state.item, actions[:-1] if advice.light else actions
+    return actions[:-1] if advice.light else actions
 
 
-def _lists(items: dict[str, dict[Instruction, list[_Drawn]]]) -> int:
-    """How many different lists of actions a rule has (the night light aside)."""
-    return len({_lesson(*states[0])[2] for answers in items.values() for states in answers.values()})
+def _size(cells: list[list[str]]) -> int:
+    return sum(map(len, cells))
 
 
-def _size(answers: dict[Instruction, list[_Drawn]]) -> int:
-    return sum(map(len, answers.values()))
-
-
-def _evenly(limits: dict[_T, int], total: int) -> dict[_T, int]:
+def _evenly(limits: Mapping[Key, int], total: int) -> dict[Key, int]:
     return _shares(dict.fromkeys(limits, 1.0), limits, total)
 
 
-def _shares(weights: dict[_T, float], limits: dict[_T, int], total: int) -> dict[_T, int]:
+def _shares(weights: Mapping[Key, float], limits: Mapping[Key, int], total: int) -> dict[Key, int]:
     """Split ``total`` by ``weights``, at least one each where it suffices, none past its limit."""
     shares = dict.fromkeys(weights, 0)
     for _ in range(total):

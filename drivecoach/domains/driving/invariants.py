@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from drivecoach.domain import Violation
 from drivecoach.domains.driving.case import (
     AUTOMATIC_GEARS,
     ENGAGE,
@@ -24,28 +24,16 @@ from drivecoach.domains.driving.case import (
     Case,
     spoken_operations,
 )
-from drivecoach.domains.driving.instruction import MAX_ACTIONS, MAX_SPEECH, Instruction
+from drivecoach.domains.driving.instruction import MAX_ACTIONS, MAX_SPEECH, AnyInstruction
 from drivecoach.domains.driving.state import VehicleState
-from drivecoach.domains.driving.words import ACTIONS, GARAGE_ITEMS, JUNCTION_ITEMS, LEVELS, STRICT_ITEMS
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One invariant that an instruction breaks."""
-
-    id: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.id}: {self.text}"
-
+from drivecoach.domains.driving.words import GARAGE_ITEMS, JUNCTION_ITEMS, LEVELS, STRICT_ITEMS
 
 Check = Callable[[Case], bool]
 INVARIANTS: dict[str, tuple[Violation, Check]] = {}
 """Id -> what to report, and the function that tells whether a case breaks it."""
 
 
-def violations(state: VehicleState, instruction: Instruction) -> list[Violation]:
+def violations(state: VehicleState, instruction: AnyInstruction) -> list[Violation]:
     """Every invariant that ``instruction`` breaks when given in ``state``; empty when it is sound."""
     case = Case(state, instruction)
     return [violation for violation, broken in INVARIANTS.values() if broken(case)]
@@ -68,7 +56,7 @@ def _never(id: str, text: str) -> Callable[[Check], Check]:
 def i02(c: Case) -> bool:
     if not 1 <= len(c.steps.actions) <= MAX_ACTIONS or len(c.said) < len(c.steps.actions):
         return True
-    return not _ALL_ACTIONS.issuperset(c.said) or c.level not in LEVELS
+    return not c.allowed.issuperset(c.said) or c.level not in LEVELS
 
 
 @_never("I03", "话术 is not empty, under 40 characters, without half-width punctuation")
@@ -76,7 +64,6 @@ def i03(c: Case) -> bool:
     return not 1 <= len(c.speech) <= MAX_SPEECH or _HALF_WIDTH.search(c.speech) is not None
 
 
-_ALL_ACTIONS = frozenset(ACTIONS)
 _HALF_WIDTH = re.compile(r"[!-/:-@\[-`{-~]")
 
 # --- pedals ---
@@ -291,18 +278,18 @@ def i35(c: Case) -> bool:
 # --- speed and items ---
 
 
-@_never("I36", "过快: slow down or mend the fault, and nothing that keeps or raises the speed")
+@_never("I36", "过快: slow down or correct the fault, and nothing that keeps or raises the speed")
 def i36(c: Case) -> bool:
     if c.state.speed != "过快":
         return False
     if c.steps.says("轻踩油门", "平稳加速", "加一挡", "保持车速", "松开刹车"):
         return True
-    mends = (
+    corrects = (
         (c.state.handbrake == "拉起" and "放下手刹" in c.said)
         or (not c.in_gear and c.steps.forward)
         or (c.state.accelerator == c.state.brake == "踩下" and "松开油门" in c.said)
     )
-    return not mends and not c.steps.slows
+    return not corrects and not c.steps.slows
 
 
 @_never("I37", "轻踩油门 while moving where slowing down is required")

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from collections.abc import Mapping
 
-from drivecoach.domains.driving.state import VehicleState, contradictions
-from drivecoach.domains.driving.words import ATTRIBUTES, FEATURES
+from pydantic import JsonValue
+
+from drivecoach.domains.driving.state import State, VehicleState, features_of
 from drivecoach.errors import Fault, InputError
 from drivecoach.text import shown
 
 OPENING, CLOSING = "<特征>", "</特征>"
 MAX_LINE = 2_000
-"""Longest text (characters) that is read at all; a canonical line has under 160."""
+"""Longest text (characters) that is read at all; a canonical line has under 200."""
 
-_HINT = "give the 13 features as 特征:值 pairs separated by ; between <特征> and </特征>"
 _SEPARATOR = re.compile(r"[;,、]")
 
 
-def parse_line(text: str) -> VehicleState:
+def read_line(text: str, model: type[State]) -> State:
     """Read a feature line into a state.
 
     Accepted: full- and half-width forms, any spacing (also inside), any order of the pairs, ``;`` ``,`` or
@@ -27,12 +29,10 @@ def parse_line(text: str) -> VehicleState:
     is read as ``无``.
 
     Raises ``InputError`` with every fault at once: missing, repeated or unknown features, unknown values, and
-    impossible combinations of the values that could be read.
+    impossible combinations of the values that could be read; a text without any feature is one fault.
     """
-    if len(text) > MAX_LINE:
-        fault = Fault("line", f"{len(text)} characters", f"at most {MAX_LINE} characters")
-        raise InputError("feature line is too long", hint=_HINT, faults=[fault])
-    faults: list[Fault] = []
+    check_length(text, model)
+    features, faults = features_of(model), list[Fault]()
     found: dict[str, list[str]] = {}
     for piece in _SEPARATOR.split(_body(_plain(text), faults)):
         name, colon, value = piece.partition(":")
@@ -40,36 +40,71 @@ def parse_line(text: str) -> VehicleState:
             continue
         if not colon:
             faults.append(Fault("line", shown(piece), "特征:值"))
-        elif name not in FEATURES:
-            faults.append(Fault(shown(name) or "(no name)", shown(value), f"features: {', '.join(FEATURES)}"))
         else:
             found.setdefault(name, []).append(value)
-    values: dict[str, str] = {}
-    for name, allowed in FEATURES.items():
-        given = found.get(name, [])
-        if len(given) == 1:
-            values[name] = given[0]
-        elif given:
+    for name, given in found.items():
+        if name in features and len(given) > 1:
             faults.append(Fault(name, "given twice: " + ", ".join(map(shown, given)), "once"))
-        else:
-            faults.append(Fault(name, "missing", ", ".join(allowed)))
+    if not found.keys() & features.keys():
+        raise _refused(model, [_foreign(shown(text) or "(empty)", model)])
+    return _judged({name: given[0] for name, given in found.items()}, model, faults)
+
+
+def read_record(record: Mapping[str, JsonValue], model: type[State]) -> State:
+    """Read a record, one key a feature, by Chinese names; values as tolerantly as in a line.
+
+    Raises ``InputError`` with every fault at once.
+    """
+    if not record.keys() & features_of(model).keys():
+        keys = ", ".join(map(shown, list(record)[:8]))
+        raise _refused(model, [_foreign(f"keys {keys}" if keys else "{}", model)])
+    texts = {
+        name: _plain(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in record.items()
+    }
+    return _judged(texts, model, [])
+
+
+def check_length(text: str, model: type[VehicleState]) -> None:
+    """Raises InputError for a text that is too long to be a state."""
+    if len(text) > MAX_LINE:
+        raise _refused(model, [Fault("line", f"{len(text)} characters", f"at most {MAX_LINE} characters")])
+
+
+def write_line(state: VehicleState) -> str:
+    """The canonical line of a state: fixed order, ``; `` between pairs, half-width punctuation."""
+    features = features_of(type(state)).items()
+    return OPENING + "; ".join([f"{name}:{getattr(state, known.attribute)}" for name, known in features]) + CLOSING
+
+
+def _judged(given: Mapping[str, str], model: type[State], faults: list[Fault]) -> State:
+    """The state of values by feature name; raises InputError with ``faults`` and all that are found here."""
+    features = features_of(model)
+    for name in given.keys() - features.keys():
+        faults.append(Fault(shown(name) or "(no name)", shown(given[name]), f"features: {', '.join(features)}"))
+    values = {name: given[name] for name in features if name in given}
     if values.get("车辆类型") == "自动挡" and values.get("离合") == "未踩":
         values["离合"] = "无"  # an OBD box reports the missing pedal as a free one
-    faults += [
-        Fault(name, shown(value) or "(empty)", ", ".join(FEATURES[name]))
-        for name, value in values.items()
-        if value not in FEATURES[name]
-    ]
-    faults += contradictions(values)
+    told = {fault.where for fault in faults}
+    for name, known in features.items():
+        if name not in values:
+            faults.append(Fault(name, "missing", ", ".join(known.values)))
+        elif values[name] not in known.values and name not in told:
+            faults.append(Fault(name, shown(values[name]) or "(empty)", ", ".join(known.values)))
+    faults += model.contradictions({name: value for name, value in values.items() if name not in told})
     if faults:
-        raise InputError("feature line is not a legal state", hint=_HINT, faults=faults)
-    return VehicleState.model_validate(values)
+        raise _refused(model, faults)
+    return model.model_validate(values)
 
 
-def render_line(state: VehicleState) -> str:
-    """The canonical line of a state: fixed order, ``; `` between pairs, half-width punctuation."""
-    pairs = (f"{name}:{getattr(state, attribute)}" for name, attribute in ATTRIBUTES.items())
-    return OPENING + "; ".join(pairs) + CLOSING
+def _refused(model: type[VehicleState], faults: list[Fault]) -> InputError:
+    count = len(features_of(model))
+    hint = f"give the {count} features as 特征:值 pairs separated by ; between {OPENING} and {CLOSING}, or as JSON"
+    return InputError("this is not a legal state of the car", hint=hint, faults=faults)
+
+
+def _foreign(found: str, model: type[VehicleState]) -> Fault:
+    return Fault(model.__name__, found, f"features: {', '.join(features_of(model))}")
 
 
 def _plain(text: str) -> str:
@@ -81,7 +116,7 @@ def _plain(text: str) -> str:
 def _body(line: str, faults: list[Fault]) -> str:
     body = line.removeprefix(OPENING).removesuffix(CLOSING)
     if line.startswith(OPENING) != line.endswith(CLOSING):
-        faults.append(Fault("<特征>", "one tag without the other", f"{OPENING}…{CLOSING}"))
+        faults.append(Fault(OPENING, "one tag without the other", f"{OPENING}…{CLOSING}"))
     if "<" in body or ">" in body:
-        faults.append(Fault("<特征>", "a tag inside or text outside the tags", f"one {OPENING}…{CLOSING}"))
+        faults.append(Fault(OPENING, "a tag inside or text outside the tags", f"one {OPENING}…{CLOSING}"))
     return re.sub(r"</?特征>", ";", body)

@@ -33,7 +33,6 @@ from drivecoach.domains.driving.conditions import (
     适中,
 )
 from drivecoach.domains.driving.state import VehicleState
-from drivecoach.domains.driving.words import Action
 
 T = TypeVar("T")
 
@@ -61,8 +60,9 @@ class Choice(Generic[T]):
         return (*(value for _, value in self.cases), self.otherwise)
 
 
-Step: TypeAlias = "Action | Choice[Plan]"
+Step: TypeAlias = "str | Choice[Plan]"
 Plan: TypeAlias = tuple[Step, ...]
+"""Actions are texts here: which there are, the instruction model says; the teacher checks every plan against it."""
 
 
 def choose(*cases: tuple[Condition, T], otherwise: T) -> Choice[T]:
@@ -93,12 +93,22 @@ ALREADY: dict[str, Condition] = {
 """Action -> the condition under which it is done already (an automatic's clutch never needs work)."""
 
 
-def carry_out(plan: Plan, state: VehicleState) -> Iterator[Action]:
+def carry_out(plan: Plan, state: VehicleState) -> Iterator[str]:
     """The actions of a plan in this state, in order."""
     for step in plan:
         if isinstance(step, Choice):
             yield from carry_out(step.pick(state), state)
         elif step not in ALREADY or not ALREADY[step].test(state):
+            yield step
+
+
+def actions_in(plan: Plan) -> Iterator[str]:
+    """Every action that a plan can ask for."""
+    for step in plan:
+        if isinstance(step, Choice):
+            for further in step.values():
+                yield from actions_in(further)
+        else:
             yield step
 
 

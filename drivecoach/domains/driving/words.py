@@ -1,6 +1,6 @@
-"""The words of the domain: features and their closed value lists, items, groups, actions, levels, gear bands.
+"""The words of the domain: closed value lists, items, groups, actions, levels, gear bands.
 
-Every list has its one place here. Features and values follow section 1 of the rule description, the fifty
+Every list has its one place here. Values and values follow section 1 of the rule description, the fifty
 action phrases its section 3.2, the gear bands the table in 1.3 (手动挡, forward gears right at 速度:适中).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 Site = Literal["科目二", "科目三"]
 Item = Literal[
@@ -112,53 +112,11 @@ Action = Literal[
 ]
 
 
-def _values(literal: Any) -> tuple[str, ...]:
-    return get_args(literal)
-
-
-FEATURES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "场地类型": _values(Site),
-        "当前项目": _values(Item),
-        "车辆类型": _values(Vehicle),
-        "挡位": _values(Gear),
-        "手刹": _values(Handbrake),
-        "发动机": _values(Engine),
-        "安全带": _values(Seatbelt),
-        "车门": _values(Door),
-        "离合": _values(Clutch),
-        "刹车": _values(Pedal),
-        "油门": _values(Pedal),
-        "速度": _values(Speed),
-        "时间特征": _values(Time),
-    }
-)
-"""The 13 features in canonical order, each with its closed value list."""
-
-ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "场地类型": "site",
-        "当前项目": "item",
-        "车辆类型": "vehicle",
-        "挡位": "gear",
-        "手刹": "handbrake",
-        "发动机": "engine",
-        "安全带": "seatbelt",
-        "车门": "door",
-        "离合": "clutch",
-        "刹车": "brake",
-        "油门": "accelerator",
-        "速度": "speed",
-        "时间特征": "time",
-    }
-)
-"""Feature name -> attribute name of ``VehicleState``, in canonical order."""
-
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 """The severities, mildest first."""
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
-"""The closed set of 50 action phrases."""
+"""The closed set of action phrases."""
 
 ITEMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {

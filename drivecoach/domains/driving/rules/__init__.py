@@ -9,6 +9,6 @@ from drivecoach.domains.driving.rules.rule import Rule
 from drivecoach.domains.driving.rules.sources import SOURCES
 
 RULES: tuple[Rule, ...] = (*A_RULES, *B_RULES, *C_RULES, *D_RULES, *E_RULES)
-"""All 116 rules; the first whose condition holds is the answer."""
+"""All shipped rules; the first whose condition holds is the answer."""
 
 __all__ = ["RULES", "SOURCES", "Rule"]

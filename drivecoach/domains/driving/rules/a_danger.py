@@ -44,7 +44,6 @@ A_RULES: tuple[Rule, ...] = (
         say="停车！车门开着，停稳关门系好安全带",
         verdict="不合格",
         source="条例§62(一)；MON 2.02/20.01；JUD 30101；道交法§51 未核",
-        states=54816,
     ),
     Rule(
         id="A02",
@@ -55,7 +54,6 @@ A_RULES: tuple[Rule, ...] = (
         say="停车！车门没关，停稳把门关好",
         verdict="不合格",
         source="条例§62(一)；JUD 40202；MON 2.02；N2",
-        states=54816,
     ),
     Rule(
         id="A03",
@@ -66,7 +64,6 @@ A_RULES: tuple[Rule, ...] = (
         say="熄火了！离合刹车踩住，停稳拉手刹",
         verdict="10（熄火一次）；失控按不合格",
         source="JUD 30210；条例§62(四)(下陡坡)；停车次序 P3",
-        states=39744,
     ),
     Rule(
         id="A04",
@@ -77,7 +74,6 @@ A_RULES: tuple[Rule, ...] = (
         say="空挡熄火在溜车！踩住刹车停稳拉手刹",
         verdict="不合格（空挡滑行）",
         source="JUD 30112/30210；条例§62(四)",
-        states=6624,
     ),
     Rule(
         id="A05",
@@ -88,7 +84,6 @@ A_RULES: tuple[Rule, ...] = (
         say="发动机熄了！用力踩住刹车，停稳拉手刹",
         verdict="10；失控按不合格",
         source="JUD 30210；助力一条 未核",
-        states=8448,
     ),
     Rule(
         id="A06",
@@ -99,7 +94,6 @@ A_RULES: tuple[Rule, ...] = (
         say="安全带没系！停稳系好再走",
         verdict="不合格",
         source="JUD 30101；MON 20.01；W3；W2；道交法§51 未核",
-        states=27408,
     ),
     Rule(
         id="A07",
@@ -110,7 +104,6 @@ A_RULES: tuple[Rule, ...] = (
         say="还没准备好，车别动！停稳拉手刹",
         verdict="不合格（不按指令）",
         source="MON 1.01/20.40；W3",
-        states=1200,
     ),
     Rule(
         id="A08",
@@ -121,7 +114,6 @@ A_RULES: tuple[Rule, ...] = (
         say="P挡车在动！踩住刹车停稳",
         verdict="未列（按危险情况 20.15）",
         source="P2；未核",
-        states=1008,
     ),
     Rule(
         id="A09",
@@ -132,7 +124,6 @@ A_RULES: tuple[Rule, ...] = (
         say="油门刹车别一起踩，松油门！",
         verdict="不合格（踏板使用错误）",
         source="JUD 30126；MON 20.75；TX 第10条",
-        states=6300,
     ),
     Rule(
         id="A10",
@@ -143,7 +134,6 @@ A_RULES: tuple[Rule, ...] = (
         say="这里不能倒车！停稳换前进挡",
         verdict="不合格（不按路线/指令）",
         source="条例§50；C2P(不按规定路线)；W3",
-        states=2700,
     ),
     Rule(
         id="A11",
@@ -154,7 +144,6 @@ A_RULES: tuple[Rule, ...] = (
         say="方向反了，停稳换前进挡",
         verdict="10（挂错挡）",
         source="JUD 30204；MON 20.98",
-        states=144,
     ),
     Rule(
         id="A12",
@@ -165,7 +154,6 @@ A_RULES: tuple[Rule, ...] = (
         say="空挡溜车了，踩住刹车停稳",
         verdict="不合格（空挡滑行）",
         source="JUD 30112；MON 20.11",
-        states=288,
     ),
     Rule(
         id="A13",
@@ -176,7 +164,6 @@ A_RULES: tuple[Rule, ...] = (
         say="N挡滑行不行，挂回D挡",
         verdict="不合格",
         source="JUD 30112；MON 20.11；TX 第11条",
-        states=684,
     ),
     Rule(
         id="A14",
@@ -191,7 +178,6 @@ A_RULES: tuple[Rule, ...] = (
         ),
         verdict="不合格",
         source="JUD 30112；MON 20.11；TX 第11条；W3",
-        states=2160,
     ),
     Rule(
         id="A15",
@@ -202,7 +188,6 @@ A_RULES: tuple[Rule, ...] = (
         say="手刹没放！马上放下手刹",
         verdict="不合格",
         source="MON 2.10；W3（不松驻车制动未及时纠正）",
-        states=4308,
     ),
     Rule(
         id="A16",
@@ -213,7 +198,6 @@ A_RULES: tuple[Rule, ...] = (
         say="手刹还拉着，先放手刹再走",
         verdict="10",
         source="MON 2.06；JUD 40206；W3",
-        states=2154,
     ),
     Rule(
         id="A17",
@@ -228,6 +212,5 @@ A_RULES: tuple[Rule, ...] = (
         ),
         verdict="不合格（不按规定减速）",
         source="MON 5.01/6.02/7.02/8.02/9.01/15.01/16.01；条例§46(二)、§48(一)；W3",
-        states=768,
     ),
 )

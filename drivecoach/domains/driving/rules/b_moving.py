@@ -50,7 +50,6 @@ B_RULES: tuple[Rule, ...] = (
         say="太快了，离合到底带点刹车",
         verdict="5–10（控制不当）",
         source="MON 20.125；P3；分值 未核",
-        states=576,
     ),
     Rule(
         id="B02",
@@ -61,7 +60,6 @@ B_RULES: tuple[Rule, ...] = (
         say="太快了，轻踩刹车压住车速",
         verdict="5–10",
         source="P5；分值 未核",
-        states=42,
     ),
     Rule(
         id="B03",
@@ -72,7 +70,6 @@ B_RULES: tuple[Rule, ...] = (
         say="车速快了，收油门轻点刹车",
         verdict="不合格若超限速，否则无",
         source="条例§45；JUD 30116；TX 第4条",
-        states=768,
     ),
     Rule(
         id="B04",
@@ -83,7 +80,6 @@ B_RULES: tuple[Rule, ...] = (
         say="快憋熄火了，离合踩到底",
         verdict="10（熄火一次）",
         source="JUD 30210；P3",
-        states=288,
     ),
     Rule(
         id="B05",
@@ -94,7 +90,6 @@ B_RULES: tuple[Rule, ...] = (
         say="踩着离合别轰油，松油门",
         verdict="5（转速过高）",
         source="MON 2.09；DB(5分)；APP 换挡要领",
-        states=448,
     ),
     Rule(
         id="B06",
@@ -105,7 +100,6 @@ B_RULES: tuple[Rule, ...] = (
         say="挡位太高，离合到底换1挡",
         verdict="10（挂错挡）",
         source="JUD 30204；P3（科二只用1挡和倒挡）",
-        states=504,
     ),
     Rule(
         id="B07",
@@ -116,7 +110,6 @@ B_RULES: tuple[Rule, ...] = (
         say="这里用1挡，离合到底换1挡",
         verdict="无",
         source="P3；未核",
-        states=56,
     ),
     Rule(
         id="B08",
@@ -127,7 +120,6 @@ B_RULES: tuple[Rule, ...] = (
         say="挡位低了，加一挡",
         verdict="10；长时间不匹配 不合格",
         source="MON 14.02/20.86；JUD 30109/30110；GR1–GR4",
-        states=160,
     ),
     Rule(
         id="B09",
@@ -138,7 +130,6 @@ B_RULES: tuple[Rule, ...] = (
         say="挡位高了，减一挡",
         verdict="10；长时间 不合格",
         source="MON 14.02/20.86；JUD 30110；GR1–GR4",
-        states=352,
     ),
     Rule(
         id="B10",
@@ -149,7 +140,6 @@ B_RULES: tuple[Rule, ...] = (
         say="车速低挡位高，减一挡",
         verdict="10；长时间 不合格",
         source="MON 14.02；GR2；GR4",
-        states=630,
     ),
     Rule(
         id="B11",
@@ -160,7 +150,6 @@ B_RULES: tuple[Rule, ...] = (
         say=choose((三挡及以下, "换好挡再松离合，加一挡"), otherwise="换好挡再松离合，减一挡"),
         verdict="不合格若未按指令",
         source="MON 14.01；APP text31；W3",
-        states=12,
     ),
     Rule(
         id="B12",
@@ -171,7 +160,6 @@ B_RULES: tuple[Rule, ...] = (
         say="别踩着离合滑行，松离合",
         verdict="5–10；过久按空挡滑行",
         source="JUD 30112（注释含离合信号）；haoziyuan.cc/article/102398；分值 未核",
-        states=138,
     ),
     Rule(
         id="B13",
@@ -182,7 +170,6 @@ B_RULES: tuple[Rule, ...] = (
         say="别老半联动，离合全松开",
         verdict="无",
         source="未核（教练常识）",
-        states=242,
     ),
     Rule(
         id="B14",
@@ -193,7 +180,6 @@ B_RULES: tuple[Rule, ...] = (
         say="到位了就停稳，别晃",
         verdict="5（制动不平顺）",
         source="MON 20.44；分值 未核",
-        states=32,
     ),
     Rule(
         id="B15",
@@ -204,7 +190,6 @@ B_RULES: tuple[Rule, ...] = (
         say="别停，松刹车慢抬离合",
         verdict="曲线 不合格；其余 5",
         source="WS2；C2P；W2",
-        states=24,
     ),
     Rule(
         id="B16",
@@ -215,7 +200,6 @@ B_RULES: tuple[Rule, ...] = (
         say="别停，松点刹车往前带",
         verdict="曲线 不合格；其余 5",
         source="WS2；C2P；W2",
-        states=6,
     ),
     Rule(
         id="B17",
@@ -226,7 +210,6 @@ B_RULES: tuple[Rule, ...] = (
         say="太慢了，离合再抬一点",
         verdict="曲线 不合格；其余 5",
         source="WS2；MON 20.125",
-        states=72,
     ),
     Rule(
         id="B18",
@@ -237,7 +220,6 @@ B_RULES: tuple[Rule, ...] = (
         say="太慢了要停，轻给点油",
         verdict="曲线 不合格；其余 5",
         source="WS2；未核",
-        states=38,
     ),
     Rule(
         id="B19",
@@ -248,7 +230,6 @@ B_RULES: tuple[Rule, ...] = (
         say="科二用怠速走，松油门",
         verdict="无",
         source="P3；未核",
-        states=44,
     ),
     Rule(
         id="B20",
@@ -259,7 +240,6 @@ B_RULES: tuple[Rule, ...] = (
         say="中途别停，松点刹车",
         verdict="曲线 不合格；直角 5",
         source="WS2；3D；N2",
-        states=20,
     ),
     Rule(
         id="B21",
@@ -270,7 +250,6 @@ B_RULES: tuple[Rule, ...] = (
         say=choose((刹车踩下, "前方没情况就松刹车，轻给油"), otherwise="车速低了，轻踩油门提起来"),
         verdict="不合格若不按规定速度",
         source="MON 3.04/20.91；JUD 30116；GR1",
-        states=144,
     ),
     Rule(
         id="B22",
@@ -281,6 +260,5 @@ B_RULES: tuple[Rule, ...] = (
         say="油门稳住，继续加速",
         verdict="无",
         source="GR1；GR3",
-        states=72,
     ),
 )

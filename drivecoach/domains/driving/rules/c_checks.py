@@ -48,7 +48,6 @@ C_RULES: tuple[Rule, ...] = (
         say="下车后把车门关好",
         verdict="10/不合格",
         source="MON 11.07；APP koufen24(10分)",
-        states=64,
     ),
     Rule(
         id="C02",
@@ -59,7 +58,6 @@ C_RULES: tuple[Rule, ...] = (
         say="停好了，开门前先看左后方",
         verdict="不合格若不观察",
         source="MON 11.02；条例§63(四)",
-        states=64,
     ),
     Rule(
         id="C03",
@@ -72,7 +70,6 @@ C_RULES: tuple[Rule, ...] = (
         ),
         verdict="不合格（若起步）",
         source="JUD 40202/30101；W2；N2",
-        states=18240,
     ),
     Rule(
         id="C04",
@@ -83,7 +80,6 @@ C_RULES: tuple[Rule, ...] = (
         say=choose((手刹放下 & 刹车未踩, "踩住刹车，车门没关好，先关门"), otherwise="车门没关好，先关门"),
         verdict="不合格（若起步）",
         source="JUD 40202；MON 2.02；条例§62(一)",
-        states=18240,
     ),
     Rule(
         id="C05",
@@ -94,7 +90,6 @@ C_RULES: tuple[Rule, ...] = (
         say=choose((手刹放下 & 刹车未踩, "踩住刹车，先把安全带系好"), otherwise="先把安全带系好"),
         verdict="不合格（若起步）",
         source="JUD 30101；W2",
-        states=18240,
     ),
     Rule(
         id="C06",
@@ -111,7 +106,6 @@ C_RULES: tuple[Rule, ...] = (
         say="调好座椅后视镜，检查挡位手刹",
         verdict="5",
         source="MON 2.103；DB(5分)；APP text13",
-        states=400,
     ),
     Rule(
         id="C07",
@@ -127,7 +121,6 @@ C_RULES: tuple[Rule, ...] = (
         ),
         verdict="不合格（不按指令）",
         source="MON 20.40；P1",
-        states=380,
     ),
     Rule(
         id="C08",
@@ -138,7 +131,6 @@ C_RULES: tuple[Rule, ...] = (
         say="准备好了，等起步口令",
         verdict="无",
         source="APP；P4",
-        states=20,
     ),
     Rule(
         id="C09",
@@ -155,7 +147,6 @@ C_RULES: tuple[Rule, ...] = (
         say=choose((手动, "拉好手刹回空挡再下车"), otherwise="拉好手刹挂P挡再下车"),
         verdict="10（未拉紧手刹）",
         source="MON 11.05/11.06；APP text24；P2",
-        states=368,
     ),
     Rule(
         id="C10",
@@ -166,7 +157,6 @@ C_RULES: tuple[Rule, ...] = (
         say="熄火别慌，踩离合回空挡再打火",
         verdict="10（熄火）；带挡启动 不合格",
         source="JUD 30210；MON 2.04/20.05；W2；W3",
-        states=6048,
     ),
     Rule(
         id="C11",
@@ -177,7 +167,6 @@ C_RULES: tuple[Rule, ...] = (
         say="空挡确认好，踩离合打火",
         verdict="起步 无；其余 10（已熄火）",
         source="MON 2.04；P1",
-        states=1008,
     ),
     Rule(
         id="C12",
@@ -188,7 +177,6 @@ C_RULES: tuple[Rule, ...] = (
         say="熄火了，踩刹车回P挡再打火",
         verdict="10；带挡启动 不合格",
         source="W2；P2；MON 2.04",
-        states=640,
     ),
     Rule(
         id="C13",
@@ -199,7 +187,6 @@ C_RULES: tuple[Rule, ...] = (
         say="踩住刹车，打火启动",
         verdict="起步 无；其余 10",
         source="P2；W2",
-        states=640,
     ),
     Rule(
         id="C14",
@@ -210,7 +197,6 @@ C_RULES: tuple[Rule, ...] = (
         say="油门刹车别一起踩，松油门",
         verdict="不合格（踏板使用错误）；未动降为警告",
         source="JUD 30126；TX 第10条",
-        states=2184,
     ),
     Rule(
         id="C15",
@@ -221,7 +207,6 @@ C_RULES: tuple[Rule, ...] = (
         say="离合没踩要熄火，离合刹车都踩住",
         verdict="10（熄火）",
         source="JUD 30210；P1",
-        states=1584,
     ),
     Rule(
         id="C16",
@@ -232,7 +217,6 @@ C_RULES: tuple[Rule, ...] = (
         say="还没起步，别空轰油门",
         verdict="5（转速过高）",
         source="MON 2.09；DB(5分)；W3",
-        states=792,
     ),
     Rule(
         id="C17",
@@ -243,7 +227,6 @@ C_RULES: tuple[Rule, ...] = (
         say="没挂挡别轰油，松油门",
         verdict="5",
         source="MON 2.09；DB(5分)",
-        states=168,
     ),
     Rule(
         id="C18",
@@ -254,7 +237,6 @@ C_RULES: tuple[Rule, ...] = (
         say=choose((手动, "挡位反了，离合踩到底，挂1挡"), otherwise="挡位反了，踩住刹车，挂D挡"),
         verdict="10（挂错挡）",
         source="JUD 30204；MON 2.44",
-        states=596,
     ),
     Rule(
         id="C19",
@@ -265,7 +247,6 @@ C_RULES: tuple[Rule, ...] = (
         say="手刹没放别给油，松油放手刹",
         verdict="10（及时纠正）",
         source="MON 2.06/2.10；P2",
-        states=44,
     ),
     Rule(
         id="C20",
@@ -276,7 +257,6 @@ C_RULES: tuple[Rule, ...] = (
         say=choose((手刹放下, "刹车踩住，拉手刹回空挡"), otherwise="手刹拉好了，离合踩到底回空挡"),
         verdict="10（未拉紧/先松刹车）",
         source="MON 11.05/11.06；APP text24；P1",
-        states=120,
     ),
     Rule(
         id="C21",
@@ -287,7 +267,6 @@ C_RULES: tuple[Rule, ...] = (
         say="刹车踩住，拉手刹挂P挡",
         verdict="10",
         source="MON 11.05/11.06；P2；P5",
-        states=32,
     ),
     Rule(
         id="C22",
@@ -298,7 +277,6 @@ C_RULES: tuple[Rule, ...] = (
         say=choose((手刹放下, "先拉好手刹，再熄火"), otherwise="挡位手刹都好，熄火"),
         verdict="5/不合格",
         source="MON 11.08；APP koufen24(5分)",
-        states=32,
     ),
     Rule(
         id="C23",
@@ -309,7 +287,6 @@ C_RULES: tuple[Rule, ...] = (
         say="起步用1挡，离合到底换1挡",
         verdict="10（起步挂错挡）",
         source="JUD 30204；W3；P6",
-        states=1680,
     ),
     Rule(
         id="C24",
@@ -320,7 +297,6 @@ C_RULES: tuple[Rule, ...] = (
         say="坡上停车，刹车踩死拉手刹",
         verdict="10；后溜>30cm 不合格",
         source="C2P；MON 2.46；XH",
-        states=16,
     ),
     Rule(
         id="C25",
@@ -331,6 +307,5 @@ C_RULES: tuple[Rule, ...] = (
         say="手刹没放，先放手刹再走",
         verdict="10",
         source="MON 2.06；W3",
-        states=44,
     ),
 )

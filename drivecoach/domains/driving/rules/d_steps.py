@@ -31,7 +31,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="按起步顺序：挡位、灯、观察、手刹、离合",
         say="打左灯看左后方",
         source="APP text14；MON 2.03/2.42；条例§57(一)；P1；P2",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -42,7 +41,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="曲线中途停车，尽快平稳起步",
         say="中途别停",
         source="WS2；C2P；3D；N2",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -53,7 +51,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="转弯要打灯，中途少停",
         say="打转向灯",
         source="WS2（转向灯10、停车5）；W2",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -64,7 +61,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="先倒挡入库，看镜慢走，停车不超2秒",
         say="看后视镜",
         source="C2P（210秒、停2秒扣5）；XH；条例§50",
-        states=96,
         starts=True,
     ),
     Rule(
@@ -75,7 +71,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="倒入车位，出库打左灯",
         say=choose((前进挡, "出库打左灯"), otherwise="看后视镜"),
         source="W2（90秒、出库转向灯）；条例§57(一)",
-        states=96,
         starts=True,
     ),
     Rule(
@@ -86,7 +81,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="半联动稳住再放手刹，30秒内起步",
         say="打左灯",
         source="C2P；XH；N2；P1",
-        states=28,
         starts=True,
     ),
     Rule(
@@ -97,7 +91,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="停车等放行，观察后再走",
         say="看清信号左右",
         source="MON 5.01/5.02；条例§51、§53",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -108,7 +101,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="左转先打左灯看左右",
         say="打左灯看左右",
         source="MON 15.02/15.42；条例§51(三)、§57(一)",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -119,7 +111,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="右转先打右灯看左右",
         say="打右灯看左右",
         source="MON 16.02/16.42；条例§57(二)",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -130,7 +121,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="行人走完再起步",
         say="让完行人",
         source="MON 6.01–6.03；道交法§47 未核",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -141,7 +131,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="让完学生再走",
         say="让完学生",
         source="MON 7.01–7.03",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -152,7 +141,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="看清上下客行人再走",
         say="看清站台",
         source="MON 8.01–8.03",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -163,7 +151,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="让行后看清对向再走",
         say="看清对向",
         source="MON 9.102；条例§48",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -174,7 +161,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="停着先按起步观察再并入",
         say="打左灯看左后方",
         source="MON 10.101；条例§47、§57(一)",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -185,7 +171,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="停着先起步，观察后再变道",
         say="打灯看后视镜",
         source="MON 4.01/4.42；条例§44",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -196,7 +181,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="打左灯看清前后再掉头",
         say="打左灯看左右",
         source="MON 12.42/12.101；条例§49、§57(一)",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -207,7 +191,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="路上停了要先起步再保持直线",
         say="看前方",
         source="MON 3.01；APP text16",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -218,7 +201,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="先1挡/D挡起步再加减挡",
         say="看前方",
         source="MON 14.01；APP text31",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -229,7 +211,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="先开灯再起步",
         say="看前方",
         source="MON 13.01；JUD 41601；条例§58",
-        states=68,
         starts=True,
     ),
     Rule(
@@ -240,7 +221,6 @@ D_RULES: tuple[Rule, ...] = (
         reason="正常起步",
         say=choose((科二, "看前方"), otherwise="打左灯看左后方"),
         source="APP text14；P1；P2",
-        states=136,
         starts=True,
     ),
 )

@@ -44,7 +44,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="倒车慢、看两边镜",
         say="慢慢倒，看两边后视镜",
         source="C2P；条例§50",
-        states=18,
     ),
     Rule(
         id="E02",
@@ -54,7 +53,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="出库前行，两前轮过控制线再停",
         say="慢慢出库，前轮过控制线再停",
         source="C2P（两前轮均超过控制线）；XH",
-        states=18,
     ),
     Rule(
         id="E03",
@@ -64,7 +62,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="倒车看镜找库角",
         say="慢慢倒，看后视镜找库角",
         source="W2；P5；条例§50",
-        states=18,
     ),
     Rule(
         id="E04",
@@ -74,7 +71,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="前行看库线，保持距离",
         say="慢慢走，看好库线",
         source="W2；P5",
-        states=18,
     ),
     Rule(
         id="E05",
@@ -84,7 +80,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="靠右30cm内，对准停车线",
         say="靠右三十公分内，对准停车线",
         source="C2P；XH；N2",
-        states=32,
     ),
     Rule(
         id="E06",
@@ -94,7 +89,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="不压线、不停车",
         say="匀速走，看边线，中途别停",
         source="WS2；C2P；3D",
-        states=20,
     ),
     Rule(
         id="E07",
@@ -104,7 +98,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="转弯打灯，不压线",
         say="打转向灯，慢走看准点再打方向",
         source="WS2；W2；3D",
-        states=20,
     ),
     Rule(
         id="E08",
@@ -114,7 +107,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="全部正常：车速挡位都合适",
         say="车速合适，稳住往前走",
         source="—（无扣分）",
-        states=40,
     ),
     Rule(
         id="E09",
@@ -124,7 +116,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="车已动，离合松完",
         say="车动了，离合慢慢松完",
         source="APP text14；P1",
-        states=16,
     ),
     Rule(
         id="E10",
@@ -134,7 +125,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="车速够了换2挡，关左灯",
         say="加2挡，关转向灯",
         source="APP text31；GR1；关灯 未核",
-        states=4,
     ),
     Rule(
         id="E11",
@@ -144,7 +134,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="起步后平稳提速",
         say="轻给点油，平稳提速",
         source="APP text14",
-        states=16,
     ),
     Rule(
         id="E12",
@@ -154,7 +143,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="起步完成，关转向灯",
         say="起步好了，关转向灯",
         source="MON 2.42；未核",
-        states=28,
     ),
     Rule(
         id="E13",
@@ -164,7 +152,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="方向稳、常看镜",
         say="方向稳住看远处，扫一眼后视镜",
         source="MON 3.01/3.03；APP text16；W3",
-        states=38,
     ),
     Rule(
         id="E14",
@@ -174,7 +161,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="先提速再加挡",
         say="松刹车提速，到速再加挡",
         source="APP text31；P1（加挡先加速）",
-        states=12,
     ),
     Rule(
         id="E15",
@@ -184,7 +170,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="到速逐级加挡",
         say="速度够了，加一挡",
         source="APP text31；MON 14.01；GR3",
-        states=8,
     ),
     Rule(
         id="E16",
@@ -194,7 +179,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="收油逐级减挡",
         say="收油，减一挡",
         source="APP text31；P1（减挡先减速）",
-        states=16,
     ),
     Rule(
         id="E17",
@@ -204,7 +188,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="自动挡靠油门控速",
         say="D挡不动，油门控制好车速",
         source="未核",
-        states=6,
     ),
     Rule(
         id="E18",
@@ -214,7 +197,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="打灯满3秒、看镜、一次一条道",
         say="打灯三秒看后视镜，一次变一条道",
         source="MON 4.01/4.42/4.43/20.89；APP text15",
-        states=38,
     ),
     Rule(
         id="E19",
@@ -224,7 +206,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="将停时刹车离合踩住不熄火",
         say="打右灯，刹车离合踩住靠边停",
         source="APP text24；P1；P4",
-        states=28,
     ),
     Rule(
         id="E20",
@@ -234,7 +215,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="踩刹车靠边停稳",
         say="打右灯，踩刹车靠边停稳",
         source="P2；P5；条例§57(二)",
-        states=6,
     ),
     Rule(
         id="E21",
@@ -244,7 +224,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="打右灯看右后方，距边30cm内",
         say="打右灯看右后方，慢慢靠边",
         source="MON 11.01/11.10/11.42；条例§57(二)、§63(五)",
-        states=48,
     ),
     Rule(
         id="E22",
@@ -254,7 +233,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="路口减速观察",
         say="过路口减速，左右看",
         source="MON 5.01/5.02；APP text19",
-        states=56,
     ),
     Rule(
         id="E23",
@@ -264,7 +242,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="减速，靠路口中心点左侧转",
         say="打左灯减速，看清左右再转",
         source="MON 15.01/15.05；条例§46(二)、§51(三)",
-        states=56,
     ),
     Rule(
         id="E24",
@@ -274,7 +251,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="减速，让直行和行人",
         say="打右灯减速，看右侧让行人",
         source="MON 16.01/16.102；条例§46(二)、§51(七)",
-        states=56,
     ),
     Rule(
         id="E25",
@@ -284,7 +260,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="减速观察，有人停车让",
         say="斑马线减速左右看，有人就停",
         source="MON 6.01–6.03；APP text20；道交法§47 未核",
-        states=56,
     ),
     Rule(
         id="E26",
@@ -294,7 +269,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="减速观察，防学生横穿",
         say="学校路段减速，注意学生",
         source="MON 7.01–7.03；APP text18",
-        states=56,
     ),
     Rule(
         id="E27",
@@ -304,7 +278,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="减速，防行人从车前出来",
         say="公交站减速，防人从车前出来",
         source="MON 8.01–8.03；APP text17",
-        states=56,
     ),
     Rule(
         id="E28",
@@ -314,7 +287,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="减速靠右留横距",
         say="减速靠右，留足横向距离",
         source="MON 9.01；条例§48(一)；APP text21",
-        states=64,
     ),
     Rule(
         id="E29",
@@ -324,7 +296,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="打左灯、观察、从左侧超",
         say="打左灯看左后方，安全再从左侧超",
         source="MON 10.101/10.104/10.106；条例§47",
-        states=38,
     ),
     Rule(
         id="E30",
@@ -334,7 +305,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="打左灯、减速、不妨碍他人",
         say="打左灯减速，看清前后再掉头",
         source="MON 12.42/12.103；条例§46(二)、§49",
-        states=64,
     ),
     Rule(
         id="E31",
@@ -344,7 +314,6 @@ E_RULES: tuple[Rule, ...] = (
         reason="正确用灯、控速",
         say="夜间开近光灯，控制好车速",
         source="MON 13.01/13.08；JUD 41601；条例§58",
-        states=34,
     ),
     Rule(
         id="E32",
@@ -354,6 +323,5 @@ E_RULES: tuple[Rule, ...] = (
         reason="全部正常：稳住车速",
         say="一切正常，稳住车速看前方",
         source="—（无扣分）",
-        states=42,
     ),
 )

@@ -32,6 +32,4 @@ class Rule:
     """评判: what the test standard makes of the fault; empty where the row is a normal step."""
     source: str
     """来源: keys of ``SOURCES``; 未核 = from knowledge alone."""
-    states: int
-    """How many of the 292,352 legal states the rule answers."""
     starts: bool = False

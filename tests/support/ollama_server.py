@@ -106,7 +106,10 @@ def ollama_server(**models: Answer) -> Iterator[OllamaServer]:
         def log_message(self, *_: object) -> None:
             """Nothing on stderr."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # by default five: a sixth thread that connects at once is turned away
+
+    http = Server(("127.0.0.1", 0), Handler)
     server = OllamaServer(f"http://127.0.0.1:{http.server_port}", dict(models))
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

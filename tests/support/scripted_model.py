@@ -6,8 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from drivecoach.chat import END, Chat
+from drivecoach.domain import AnyDomain
+from drivecoach.domains import stored
+from drivecoach.domains.driving import DRIVING
 from drivecoach.gguf.writer import write_gguf
-from drivecoach.registry import load_domain
 from drivecoach.train.nano import make_tokenizer
 
 
@@ -16,7 +18,7 @@ def write_scripted_gguf(
     answer: str,
     *,
     chat: Chat,
-    domain: str = "driving",
+    domain: AnyDomain = DRIVING,
     num_predict: int = 64,
     num_ctx: int = 256,
     pieces: tuple[str, ...] = (),
@@ -28,7 +30,7 @@ def write_scripted_gguf(
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer = make_tokenizer((*load_domain(domain).vocabulary(), *pieces), ["挡位 speed 123"], chat)
+    tokenizer = make_tokenizer((*domain.vocabulary(), *pieces), ["挡位 speed 123"], chat)
     last = tokenizer.encode(chat.prompt("x"), add_special_tokens=False)[-1]
     chain = [last, *tokenizer.encode(answer + END, add_special_tokens=False)]
     if len(set(chain)) < len(chain):
@@ -63,7 +65,7 @@ def write_scripted_gguf(
         folder,
         target,
         metadata={
-            "drivecoach.domain": domain,
+            **stored.metadata(domain),
             **chat.metadata(),
             "drivecoach.temperature": 0.0,
             "drivecoach.num_ctx": num_ctx,

@@ -16,7 +16,7 @@ import pytest
 from drivecoach.chat import Chat
 from drivecoach.chat.template import split
 from drivecoach.config import ExportConfig
-from drivecoach.domains.driving import SYSTEM
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import DrivecoachError, InputError
 from drivecoach.export.modelfile import go_template, parameters
 from drivecoach.export.ollama import OllamaHost
@@ -27,7 +27,7 @@ from tests.support.scripted_model import write_scripted_gguf
 
 ANSWER = '{"动作": ["松开油门", "使用近光灯"], "级别": "提示", "话术": "还没起步，别空轰油门，开近光灯"}'
 CUT = ANSWER[: ANSWER.index("松开油门")]
-CHAT = Chat(SYSTEM)
+CHAT = Chat(DRIVING.system)
 NEEDS_OLLAMA = [
     pytest.mark.ollama,
     pytest.mark.skipif("OLLAMA_HOST" not in os.environ, reason="no Ollama (set OLLAMA_HOST)"),

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach.domains.driving import legal_states
+from drivecoach.domains.driving import DRIVING
+from drivecoach.domains.driving.draw import Space
 
 _PAIRS = Path(__file__).parents[2] / "datasets" / "driving.json"
+
+FEATURES = {name: feature.values for name, feature in DRIVING.features.items()}
+ATTRIBUTES = {name: feature.attribute for name, feature in DRIVING.features.items()}
 
 
 def lines(count: int) -> list[str]:
@@ -21,6 +25,6 @@ def lines(count: int) -> list[str]:
 
 def draw_from_few_states(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let pairs be drawn from the first 3,000 legal states, which takes no time; returns how many."""
-    states = list(islice(legal_states(), 3000))
-    monkeypatch.setattr("drivecoach.domains.driving.draw.legal_states", lambda: iter(states))
+    states = list(islice(DRIVING.inputs(), 3000))
+    monkeypatch.setitem(vars(DRIVING), "space", Space(states, DRIVING.advise, DRIVING.write_input))
     return len(states)

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from drivecoach.domains.driving import parse_line, teach
+from drivecoach.domains.driving import DRIVING
 
 UNSAFE = '{"动作": ["轻踩油门"], "级别": "提示", "话术": "走"}'
 HANG = 4.0
@@ -60,7 +60,7 @@ class Server:
             return 200, dict(self._counts), False
         if path == "/api/show":
             return 200, {"modelfile": "", "capabilities": ["completion"], "model_info": {}}, False
-        text = teach(parse_line(body["prompt"])).instruction.to_json()
+        text = DRIVING.write_answer(DRIVING.teach(DRIVING.read_input(body["prompt"])))
         number = next(self._requests) if self._bad else 1
         seeded = "seed" in (body.get("options") or {})
         cut = False

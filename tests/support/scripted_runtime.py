@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from drivecoach.domains.driving import parse_line, teach
+from drivecoach.domains.driving import DRIVING
 from drivecoach.runtime import Completion
 
 Reply = str | Exception
@@ -15,7 +15,7 @@ Reply = str | Exception
 
 def right(user: str, seed: int | None) -> str:
     """The rules' own answer."""
-    return teach(parse_line(user)).instruction.to_json()
+    return DRIVING.write_answer(DRIVING.teach(DRIVING.read_input(user)))
 
 
 class ScriptedRuntime:

@@ -11,15 +11,15 @@ import pytest
 
 import drivecoach
 from drivecoach import Coach
-from drivecoach.domains.driving import Instruction, legal_states, parse_instruction, render_line, teach, violations
+from drivecoach.domains.driving import DRIVING, Instruction
 from drivecoach.errors import AnswerError, InputError
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import ScriptedRuntime, right
 
 STATES = [
     state
-    for state in itertools.islice(legal_states(), 0, 290_000, 9000)
-    if violations(state, parse_instruction(UNSAFE))
+    for state in itertools.islice(DRIVING.inputs(), 0, 290_000, 9000)
+    if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
 ]
 
 
@@ -34,10 +34,10 @@ def test_an_answer_is_an_instruction_with_more(runtime: ScriptedRuntime) -> None
     with Coach("scripted") as coach:
         answer = coach.ask(STATES[0])
         assert isinstance(answer, Instruction)
-        assert answer == teach(STATES[0]).instruction
+        assert answer == DRIVING.teach(STATES[0])
         assert (answer.violations, answer.source, answer.latency) == ((), "model", 0.01)
-        assert answer.to_json() == teach(STATES[0]).instruction.to_json()
-        assert coach.ask(render_line(STATES[0])) == answer
+        assert DRIVING.write_answer(answer) == DRIVING.write_answer(DRIVING.teach(STATES[0]))
+        assert coach.ask(DRIVING.write_input(STATES[0])) == answer
     assert runtime.closed
 
 
@@ -48,11 +48,11 @@ def test_violations_are_there_or_the_rules_speak(runtime: ScriptedRuntime) -> No
     with Coach("scripted", guard="replace") as coach:
         answer = coach.ask(STATES[0])
         assert (answer.source, answer.violations) == ("rules", ())
-        assert answer == teach(STATES[0]).instruction
+        assert answer == DRIVING.teach(STATES[0])
 
 
 def test_no_answer_is_an_error_for_one_and_a_value_among_many(runtime: ScriptedRuntime) -> None:
-    runtime._answer = lambda user, seed: "" if user == render_line(STATES[1]) else right(user, seed)
+    runtime._answer = lambda user, seed: "" if user == DRIVING.write_input(STATES[1]) else right(user, seed)
     with Coach("scripted") as coach:
         with pytest.raises(AnswerError):
             coach.ask(STATES[1])
@@ -68,7 +68,7 @@ def test_the_async_twins_do_the_same(runtime: ScriptedRuntime) -> None:
             first, second = await asyncio.gather(coach.aask(STATES[0]), coach.aask(STATES[1]))
             many = [answer async for answer in coach.aask_many(STATES[:5])]
             assert [first, second] == many[:2]
-            assert many == [teach(state).instruction for state in STATES[:5]]
+            assert many == [DRIVING.teach(state) for state in STATES[:5]]
 
     asyncio.run(ask())
 

@@ -14,16 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import read_input, teach, write_answer
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.infer import Outcome, ask, ask_many
 from drivecoach.runtime import Completion
 from tests.support.driving import lines
 
 INPUTS = lines(40)
-STATES = [read_input(text) for text in INPUTS]
-ANSWERS = {text: write_answer(teach(state).instruction) for text, state in zip(INPUTS, STATES, strict=True)}
+STATES = [DRIVING.read_input(text) for text in INPUTS]
+ANSWERS = {text: DRIVING.write_answer(DRIVING.teach(state)) for text, state in zip(INPUTS, STATES, strict=True)}
 UNSAFE = '{"动作": ["轻踩油门"], "级别": "提示", "话术": "走"}'
 
 
@@ -64,13 +63,13 @@ class Scripted:
 
 
 def one(answer: str | Exception, text: str = INPUTS[0], **settings: Any) -> Outcome:
-    return ask(Scripted(lambda _: answer, **settings), domain, text)
+    return ask(Scripted(lambda _: answer, **settings), DRIVING, text)
 
 
 def test_a_right_answer_is_valid() -> None:
     outcome = one(f"<think>\nwhy\n</think>\n\n{ANSWERS[INPUTS[0]]}")
     assert (outcome.status, outcome.reason, outcome.thinking) == ("valid", "", "why")
-    assert outcome.answer == teach(STATES[0]).instruction
+    assert outcome.answer == DRIVING.teach(STATES[0])
     written = {
         "row": 1,
         "input": INPUTS[0],
@@ -107,18 +106,18 @@ def test_an_answer_that_breaks_an_invariant_is_invalid_and_shown() -> None:
     text, state = next(
         (text, state)
         for text, state in zip(INPUTS, STATES, strict=True)
-        if domain.violations(state, domain.read_answer(UNSAFE))
+        if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
     )
     outcome = one(UNSAFE, text)
-    assert (outcome.status, outcome.answer) == ("invalid", domain.read_answer(UNSAFE))
+    assert (outcome.status, outcome.answer) == ("invalid", DRIVING.read_answer(UNSAFE))
     assert outcome.reason.startswith("invariants: ")
-    for violation in domain.violations(state, domain.read_answer(UNSAFE)):
+    for violation in DRIVING.violations(state, DRIVING.read_answer(UNSAFE)):
         assert str(violation) in outcome.reason
 
 
 def test_bad_input_fails_without_asking() -> None:
     runtime = Scripted(lambda _: UNSAFE)
-    outcome = ask(runtime, domain, "<特征>挡位:9挡</特征>", row=7)
+    outcome = ask(runtime, DRIVING, "<特征>挡位:9挡</特征>", row=7)
     assert (outcome.row, outcome.status, outcome.input) == (7, "failed", "<特征>挡位:9挡</特征>")
     assert "9挡" in outcome.reason and "手刹" in outcome.reason
     assert runtime.asked == 0
@@ -134,7 +133,7 @@ def test_a_runtime_that_does_not_answer_fails_the_row(error: Exception) -> None:
 def test_the_model_sees_the_canonical_line_whatever_the_user_wrote() -> None:
     seen: list[str] = []
     runtime = Scripted(lambda user: seen.append(user) or ANSWERS[user])  # type: ignore[func-returns-value]
-    outcome = ask(runtime, domain, INPUTS[0].replace(":", " ： ").replace("; ", "，"))
+    outcome = ask(runtime, DRIVING, INPUTS[0].replace(":", " ： ").replace("; ", "，"))
     assert seen == [INPUTS[0]] == [outcome.input]
     assert outcome.status == "valid"
 
@@ -151,7 +150,7 @@ def test_each_input_has_one_outcome_in_its_place(script: list[tuple[int, str]]) 
     texts = [INPUTS[number] for number, _ in script]
     kinds = iter([kind for _, kind in script])
     runtime = Scripted(lambda user: KINDS[next(kinds)](user), slots=1)
-    outcomes = list(ask_many(runtime, domain, texts))
+    outcomes = list(ask_many(runtime, DRIVING, texts))
     assert [(o.row, o.input, o.status) for o in outcomes] == [
         (row, text, kind) for row, (text, (_, kind)) in enumerate(zip(texts, script, strict=True), start=1)
     ]
@@ -170,7 +169,7 @@ def test_late_answers_keep_their_places_and_the_slots_are_used() -> None:
         return ANSWERS[user]
 
     runtime = Scripted(answer)
-    outcomes = list(ask_many(runtime, domain, INPUTS[:20]))
+    outcomes = list(ask_many(runtime, DRIVING, INPUTS[:20]))
     assert [outcome.input for outcome in outcomes] == INPUTS[:20]
     assert {outcome.status for outcome in outcomes} == {"valid"}
     assert 2 <= runtime.most <= runtime.slots
@@ -185,7 +184,7 @@ def test_endless_input_is_read_only_as_far_as_it_is_answered() -> None:
             yield INPUTS[number % len(INPUTS)]
 
     runtime = Scripted(lambda user: ANSWERS[user])
-    outcomes = ask_many(runtime, domain, endless())
+    outcomes = ask_many(runtime, DRIVING, endless())
     rows = [next(outcomes).row for _ in range(500)]
     assert rows == list(range(1, 501))
     assert next(read) <= 500 + 8 * runtime.slots
@@ -196,9 +195,9 @@ def test_endless_input_is_read_only_as_far_as_it_is_answered() -> None:
 
 
 def test_no_input_is_no_outcome() -> None:
-    assert list(ask_many(Scripted(lambda _: UNSAFE), domain, [])) == []
+    assert list(ask_many(Scripted(lambda _: UNSAFE), DRIVING, [])) == []
 
 
 def test_what_is_no_trouble_of_a_row_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(ask_many(Scripted(lambda _: ZeroDivisionError()), domain, INPUTS[:3]))
+        list(ask_many(Scripted(lambda _: ZeroDivisionError()), DRIVING, INPUTS[:3]))

@@ -14,8 +14,7 @@ from drivecoach.batch.answerer import ASKS, WINDOW, Answerer, Guard
 from drivecoach.batch.hosts import TRIES, Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.level import Level
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import legal_states, parse_instruction, render_line, teach, violations
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import RuntimeFailure, StorageError
 from drivecoach.runtime import Again, Busy, Down
 from tests.support.fault_server import UNSAFE
@@ -23,17 +22,17 @@ from tests.support.scripted_runtime import ScriptedRuntime, right
 
 STATES = [
     state
-    for state in itertools.islice(legal_states(), 0, 290_000, 3000)
-    if violations(state, parse_instruction(UNSAFE))
+    for state in itertools.islice(DRIVING.inputs(), 0, 290_000, 3000)
+    if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
 ]
-LINES = [render_line(state) for state in STATES]
+LINES = [DRIVING.write_input(state) for state in STATES]
 
 
 def answerer(
     *runtimes: ScriptedRuntime, guard: Guard = "flag", journal: Journal | None = None, patience: float = 5
 ) -> Answerer:
     hosts = Hosts([lambda runtime=runtime: runtime for runtime in runtimes], patience=patience)  # type: ignore[misc]
-    return Answerer(hosts, domain, journal or Journal(None, {}), guard=guard)
+    return Answerer(hosts, DRIVING, journal or Journal(None, {}), guard=guard)
 
 
 def test_outcomes_come_in_order_and_identical_states_are_asked_once() -> None:
@@ -67,7 +66,7 @@ def test_asking_again_is_bounded_then_the_row_is_marked() -> None:
     runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
     (outcome,) = answerer(runtime).answer_all(LINES[:1])
     assert (outcome.status, outcome.source) == ("invalid", "model")
-    assert outcome.answer == parse_instruction(UNSAFE)
+    assert outcome.answer == DRIVING.read_answer(UNSAFE)
     assert outcome.reason.startswith("invariants: ")
     assert len(runtime.asked) == ASKS
 
@@ -76,8 +75,8 @@ def test_guard_replace_gives_the_rules_instruction_and_says_so() -> None:
     runtime = ScriptedRuntime(lambda user, seed: UNSAFE)
     (outcome,) = answerer(runtime, guard="replace").answer_all(LINES[:1])
     assert (outcome.status, outcome.source) == ("valid", "rules")
-    assert outcome.answer == teach(STATES[0]).instruction
-    assert not violations(STATES[0], outcome.answer)
+    assert outcome.answer == DRIVING.teach(STATES[0])
+    assert not DRIVING.violations(STATES[0], outcome.answer)
     assert outcome.reason.startswith("replaced: invariants: ")
 
 
@@ -219,6 +218,6 @@ def test_a_runtime_is_opened_once_however_many_ask() -> None:
         opened.append(ScriptedRuntime())
         return opened[-1]
 
-    outcomes = list(Answerer(Hosts([slow]), domain, Journal(None, {})).answer_all(LINES[:10]))
+    outcomes = list(Answerer(Hosts([slow]), DRIVING, Journal(None, {})).answer_all(LINES[:10]))
     assert {outcome.status for outcome in outcomes} == {"valid"}
     assert len(opened) == 1

@@ -15,14 +15,13 @@ from pyarrow import parquet
 from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
 from drivecoach.batch.write import columns, open_output
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import VehicleState, legal_states, render_line, teach
-from drivecoach.domains.driving.words import ATTRIBUTES
+from drivecoach.domains.driving import DRIVING, VehicleState
 from drivecoach.errors import DataError
 from drivecoach.infer import Outcome
+from tests.support.driving import ATTRIBUTES
 
-STATES = list(itertools.islice(legal_states(), 0, 200_000, 40_000))
-LINES = [render_line(state) for state in STATES]
+STATES = list(itertools.islice(DRIVING.inputs(), 0, 200_000, 40_000))
+LINES = [DRIVING.write_input(state) for state in STATES]
 
 
 def records(states: list[VehicleState], *, by_alias: bool) -> list[dict[str, str]]:
@@ -47,15 +46,15 @@ def test_every_form_of_the_same_states_is_read_alike(tmp_path: Path, form: str, 
             writer.writerows(rows)
     else:
         parquet.write_table(pa.Table.from_pylist(rows), path)
-    source = open_source(path, domain)
+    source = open_source(path, DRIVING)
     assert source.rows == len(STATES)
-    assert [domain.read_input(text) for text in source.texts()] == STATES
+    assert [DRIVING.read_input(text) for text in source.texts()] == STATES
 
 
 def test_a_line_that_is_no_record_is_passed_on(tmp_path: Path) -> None:
     path = tmp_path / "states.jsonl"
     path.write_text('{"input": 3}\n{broken\n[1]\n' + "[" * 100_000 + "\n", encoding="utf-8")
-    texts = list(open_source(path, domain).texts())
+    texts = list(open_source(path, DRIVING).texts())
     assert len(texts) == 4
     assert texts[1] == "{broken"
 
@@ -74,27 +73,27 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=says):
-        open_source(path, domain)
+        open_source(path, DRIVING)
     with pytest.raises(DataError, match="no file"):
-        open_source(tmp_path / "missing", domain)
+        open_source(tmp_path / "missing", DRIVING)
 
 
 OUTCOMES = [
-    Outcome(1, LINES[0], "valid", teach(STATES[0]).instruction, seconds=0.012),
+    Outcome(1, LINES[0], "valid", DRIVING.teach(STATES[0]), seconds=0.012),
     Outcome(2, 'x,"y"\n', "failed", reason="input: no"),
 ]
 
 
 def test_every_output_holds_the_same_rows(tmp_path: Path) -> None:
     for name in ("o.jsonl", "o.csv", "o.parquet"):
-        with open_output(tmp_path / name, domain) as write:
+        with open_output(tmp_path / name, DRIVING) as write:
             for outcome in OUTCOMES:
                 write(outcome)
     lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text(encoding="utf-8").splitlines()]
     table = parquet.read_table(tmp_path / "o.parquet").to_pylist()
     with (tmp_path / "o.csv").open(encoding="utf-8-sig", newline="") as stream:
         cells = list(csv.DictReader(stream))
-    assert list(table[0]) == list(cells[0]) == columns(domain)
+    assert list(table[0]) == list(cells[0]) == columns(DRIVING)
     assert [row["input"] for row in lines] == [row["input"] for row in table] == [row["input"] for row in cells]
     assert lines[0]["answer"] == {key: table[0][key] for key in ("动作", "级别", "话术")}
     assert cells[0]["动作"].split("；") == table[0]["动作"]
@@ -102,7 +101,7 @@ def test_every_output_holds_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_output_does_not_look_finished(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), open_output(tmp_path / "o.jsonl", domain) as write:
+    with pytest.raises(KeyboardInterrupt), open_output(tmp_path / "o.jsonl", DRIVING) as write:
         write(OUTCOMES[0])
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -117,9 +116,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
     def peak(rows: int) -> int:
         path = tmp_path / f"{rows}.txt"
         path.write_text("".join(f"{LINES[row % len(LINES)]}\n" for row in range(rows)), encoding="utf-8")
-        source = open_source(path, domain)
+        source = open_source(path, DRIVING)
         tracemalloc.start()
-        summary = run_batch(source, tmp_path / f"{rows}.jsonl", domain, Settings("ollama:scripted"))
+        summary = run_batch(source, tmp_path / f"{rows}.jsonl", DRIVING, Settings("ollama:scripted"))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert summary["rows"] == summary["valid"] == rows

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from drivecoach.domains.driving import legal_states, render_line
+from drivecoach.domains.driving import DRIVING
 
 MEASURED = r"""
 import re, sys
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--states", type=int, default=2000)
     asked = parser.parse_args()
-    lines = [render_line(state) for state in random.Random(0).sample(list(legal_states()), asked.states)]
+    lines = [DRIVING.write_input(state) for state in random.Random(0).sample(list(DRIVING.inputs()), asked.states)]
     print(f"{'rows':>10} {'written':>10} {'asked':>7} {'seconds':>8} {'rows/s':>8} {'peak MiB':>9}")
     with tempfile.TemporaryDirectory() as folder:
         for rows in [*asked.rows, asked.rows[-1]]:

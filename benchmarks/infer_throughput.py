@@ -23,8 +23,7 @@ import ollama
 
 from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import legal_states, parse_instruction, render_line
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import InputError
 
 
@@ -34,7 +33,7 @@ def sequential(url: str, lines: list[str]) -> float:
     start = time.perf_counter()
     for line in lines:
         with suppress(InputError):  # a loop that counts no invalid answers still goes on after one
-            parse_instruction(client.generate("goDrive", line).response)
+            DRIVING.read_answer(client.generate("goDrive", line).response)
     return time.perf_counter() - start
 
 
@@ -44,7 +43,7 @@ def main() -> None:
     parser.add_argument("gguf", type=Path)
     parser.add_argument("--rows", type=int, default=5000)
     asked = parser.parse_args()
-    lines = [render_line(state) for state in random.Random(0).sample(list(legal_states()), asked.rows)]
+    lines = [DRIVING.write_input(state) for state in random.Random(0).sample(list(DRIVING.inputs()), asked.rows)]
     command = [sys.executable, "-c", "from drivecoach.cli import main; main()", "serve", str(asked.gguf), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -54,10 +53,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "states.txt")
             path.write_text("\n".join(lines), encoding="utf-8")
-            source = open_source(path, domain)
-            batch = run_batch(source, Path(folder, "a.jsonl"), domain, Settings("ollama:goDrive", (url,)))
+            source = open_source(path, DRIVING)
+            batch = run_batch(source, Path(folder, "a.jsonl"), DRIVING, Settings("ollama:goDrive", (url,)))
             alone = sequential(url, lines)
-            embedded = run_batch(source, Path(folder, "b.jsonl"), domain, Settings(str(asked.gguf)))
+            embedded = run_batch(source, Path(folder, "b.jsonl"), DRIVING, Settings(str(asked.gguf)))
     finally:
         server.terminate()
         server.wait()

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, before, data, deploy, runs, schema, serve
+from drivecoach.cli import ask, before, data, deploy, refresh, runs, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
-app.add_typer(schema.app, name="schema")
+app.command()(refresh.refresh)
 app.command()(before.doctor)
 app.command()(before.plan)
 app.command()(runs.tune)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drivecoach.chat import Chat
-from drivecoach.domains.driving import SYSTEM
+from drivecoach.domains.driving import DRIVING
 from drivecoach.serve.model import ServedModel
 from tests.support.scripted_model import write_scripted_gguf
 from tests.support.serving import serving
@@ -53,10 +53,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_official_npm_client(project: Path, tmp_path: Path) -> None:
-    plain = write_scripted_gguf(tmp_path / "plain.gguf", ANSWER, chat=Chat(SYSTEM))
+    plain = write_scripted_gguf(tmp_path / "plain.gguf", ANSWER, chat=Chat(DRIVING.system))
     pieces = ("<think>\n", "慢\n</think>\n\n")
     said = f"<think>\n慢\n</think>\n\n{ANSWER}"
-    thinking = write_scripted_gguf(tmp_path / "thinking.gguf", said, chat=Chat(SYSTEM, "keep"), pieces=pieces)
+    thinking = write_scripted_gguf(tmp_path / "thinking.gguf", said, chat=Chat(DRIVING.system, "keep"), pieces=pieces)
     (project / "all.mjs").write_text(SCRIPT, encoding="utf-8")
     with serving(ServedModel(plain, "goDrive")) as first, serving(ServedModel(thinking, "goThink")) as second:
         ended = subprocess.run(["node", "all.mjs", first, second], cwd=project, capture_output=True, text=True)

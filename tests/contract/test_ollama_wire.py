@@ -19,7 +19,7 @@ import pytest
 
 from drivecoach.chat import Chat
 from drivecoach.config import ExportConfig
-from drivecoach.domains.driving import SYSTEM, parse_instruction
+from drivecoach.domains.driving import DRIVING
 from drivecoach.export import modelfile
 from drivecoach.export.ollama import OllamaHost
 from drivecoach.serve.model import ServedModel
@@ -61,8 +61,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     thinking = f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}"
     pieces = ("<think>\n", f"{THOUGHT}\n</think>\n\n")
     return {
-        "strip": write_scripted_gguf(folder / "plain.gguf", ANSWER, chat=Chat(SYSTEM, "strip")),
-        "keep": write_scripted_gguf(folder / "thinking.gguf", thinking, chat=Chat(SYSTEM, "keep"), pieces=pieces),
+        "strip": write_scripted_gguf(folder / "plain.gguf", ANSWER, chat=Chat(DRIVING.system, "strip")),
+        "keep": write_scripted_gguf(
+            folder / "thinking.gguf", thinking, chat=Chat(DRIVING.system, "keep"), pieces=pieces
+        ),
     }
 
 
@@ -86,9 +88,10 @@ def server(request: pytest.FixtureRequest, files: dict[str, Path]) -> Iterator[S
     host = OllamaHost()
     names = {"strip": "drivecoach-contract", "keep": "drivecoach-contract-think"}
     for kind, name in names.items():
-        chat = Chat(SYSTEM, "strip" if kind == "strip" else "keep")
+        chat = Chat(DRIVING.system, "strip" if kind == "strip" else "keep")
         parameters = modelfile.parameters(chat, ExportConfig(num_ctx=256, num_predict=64))
-        host.create(name, files[kind], template=modelfile.go_template(chat), system=SYSTEM, parameters=parameters)
+        template = modelfile.go_template(chat)
+        host.create(name, files[kind], template=template, system=DRIVING.system, parameters=parameters)
     yield Served(True, names["strip"], host.url, names["keep"], host.url)
     for name in names.values():
         host.http.request("DELETE", "/api/delete", json={"model": name})
@@ -199,11 +202,11 @@ def test_system_of_the_request_replaces_the_models(server: Served) -> None:
     rendered = server.post("/api/generate", prompt=LINE, system="你好", stream=False, _debug_render_only=True).json()
     assert rendered["_debug_info"]["rendered_template"] == Chat("你好").prompt(LINE)
     plain = server.post("/api/generate", prompt=LINE, stream=False, _debug_render_only=True).json()
-    assert plain["_debug_info"]["rendered_template"] == Chat(SYSTEM).prompt(LINE)
+    assert plain["_debug_info"]["rendered_template"] == Chat(DRIVING.system).prompt(LINE)
 
 
 def test_raw(server: Served) -> None:
-    prompt = Chat(SYSTEM).prompt(LINE)
+    prompt = Chat(DRIVING.system).prompt(LINE)
     assert server.post("/api/generate", prompt=prompt, raw=True, stream=False).json()["response"] == ANSWER
 
 
@@ -235,8 +238,8 @@ def test_tags_show_ps_version(server: Served) -> None:
     assert {"model", "modified_at", "size", "digest", "details"} <= entry.keys()
     assert entry["details"]["family"] == "qwen3"
     shown = server.post("/api/show").json()
-    assert shown["template"] == modelfile.go_template(Chat(SYSTEM))
-    assert shown["system"] == SYSTEM
+    assert shown["template"] == modelfile.go_template(Chat(DRIVING.system))
+    assert shown["system"] == DRIVING.system
     assert "num_predict                    64" in shown["parameters"].splitlines()
     assert shown["model_info"]["general.architecture"] == "qwen3"
     assert shown["capabilities"] == ["completion"]
@@ -297,4 +300,4 @@ def test_the_official_python_client(server: Served) -> None:
 
 
 def test_the_answer_is_an_instruction() -> None:
-    assert parse_instruction(ANSWER).level == "提示"
+    assert DRIVING.read_answer(ANSWER).level == "提示"

@@ -19,8 +19,7 @@ import drivecoach
 from drivecoach.batch.read import open_source
 from drivecoach.chat import Chat
 from drivecoach.cli import main
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import read_answer, read_input, write_answer
+from drivecoach.domains.driving import DRIVING
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.ollama_server import ollama_server, said
 from tests.support.scripted_model import write_scripted_gguf
@@ -28,7 +27,7 @@ from tests.support.scripted_model import write_scripted_gguf
 ROOT = Path(__file__).parents[2]
 ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门，开近光灯"}'
 LINES = lines(60)
-UNSAFE = [line for line in LINES if domain.violations(read_input(line), read_answer(ANSWER))]
+UNSAFE = [line for line in LINES if DRIVING.violations(DRIVING.read_input(line), DRIVING.read_answer(ANSWER))]
 SAFE = [line for line in LINES if line not in UNSAFE]
 
 
@@ -63,7 +62,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("model") / "coach.gguf"
-    return write_scripted_gguf(target, ANSWER, chat=Chat(domain.SYSTEM))
+    return write_scripted_gguf(target, ANSWER, chat=Chat(DRIVING.system))
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -119,10 +118,10 @@ def test_infer_with_nothing_wrong_is_exit_code_0_and_its_json_is_json(run: Run, 
 def test_only_a_line_feed_ends_an_input(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "in.txt"
     path.write_text(f"a{separator}b\nc\n", encoding="utf-8")
-    assert list(open_source(path, domain).texts()) == [f"a{separator}b", "c"]
+    assert list(open_source(path, DRIVING).texts()) == [f"a{separator}b", "c"]
     text = json.dumps({"input": f"a{separator}b"}, ensure_ascii=False)
     path.write_text(f"{text}\n{text}\n", encoding="utf-8")
-    assert list(open_source(path, domain).texts()) == [f"a{separator}b"] * 2
+    assert list(open_source(path, DRIVING).texts()) == [f"a{separator}b"] * 2
 
 
 def test_check_counts_writes_rejects_and_takes_them_away_again(run: Run, tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ def test_the_schema_is_a_json_schema_that_takes_the_answers() -> None:
     schema = json.loads((ROOT / "schemas" / "instruction.schema.json").read_text(encoding="utf-8"))
     assert list(schema["properties"]) == ["动作", "级别", "话术"] == list(json.loads(ANSWER))
     assert set(schema["required"]) == set(schema["properties"])
-    assert write_answer(read_answer(ANSWER)) == ANSWER
+    assert DRIVING.write_answer(DRIVING.read_answer(ANSWER)) == ANSWER
 
 
 HEAVY = {"torch", "transformers", "tokenizers", "datasets", "trl", "peft", "xllamacpp", "matplotlib"}

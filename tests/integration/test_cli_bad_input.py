@@ -15,7 +15,7 @@ import pytest
 
 from drivecoach.chat import Chat
 from drivecoach.cli import main
-from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import DRIVING
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.scripted_model import write_scripted_gguf
 
@@ -133,7 +133,7 @@ def test_run_folders_that_are_none(run: Run, tmp_path: Path) -> None:
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("model") / "coach.gguf"
     answer = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门，开近光灯"}'
-    return write_scripted_gguf(target, answer, chat=Chat(domain.SYSTEM))
+    return write_scripted_gguf(target, answer, chat=Chat(DRIVING.system))
 
 
 def test_models_that_cannot_be_used(run: Run, tmp_path: Path, gguf: Path) -> None:

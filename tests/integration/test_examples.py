@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from drivecoach.chat import Chat
-from drivecoach.domains.driving import SYSTEM
+from drivecoach.domains.driving import DRIVING
 from drivecoach.serve.model import ServedModel
 from tests.support.scripted_model import write_scripted_gguf
 from tests.support.serving import serving
@@ -27,7 +27,7 @@ LINE = (
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scripted_gguf(tmp_path_factory.mktemp("examples") / "m.gguf", ANSWER, chat=Chat(SYSTEM))
+    return write_scripted_gguf(tmp_path_factory.mktemp("examples") / "m.gguf", ANSWER, chat=Chat(DRIVING.system))
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from drivecoach.domains.driving import legal_states, render_line, teach, violations
-from drivecoach.domains.driving.instruction import parse_instruction
+from drivecoach.domains.driving import DRIVING
 from tests.support.fault_server import UNSAFE
 
 ROOT = Path(__file__).parents[2]
@@ -79,10 +78,10 @@ def servers() -> Iterator[list[FaultServer]]:
 
 def make_states() -> list[Any]:
     """States in which the unsafe answer does break an invariant."""
-    unsafe = parse_instruction(UNSAFE)
+    unsafe = DRIVING.read_answer(UNSAFE)
     chance = random.Random(4)
-    states = chance.sample(list(legal_states()), 2 * DISTINCT)
-    return [state for state in states if violations(state, unsafe)][:DISTINCT]
+    states = chance.sample(list(DRIVING.inputs()), 2 * DISTINCT)
+    return [state for state in states if DRIVING.violations(state, unsafe)][:DISTINCT]
 
 
 def infer(source: Path, output: Path, servers: list[FaultServer], *more: str, **popen: Any) -> subprocess.Popen[str]:
@@ -110,7 +109,7 @@ def until(process: subprocess.Popen[str], journal: Path, size: int) -> None:
 
 def test_ten_thousand_rows_under_every_fault(tmp_path: Path, servers: list[FaultServer]) -> None:
     states = make_states()
-    lines = [render_line(state) for state in states]
+    lines = [DRIVING.write_input(state) for state in states]
     rows = random.Random(5).choices(range(DISTINCT), k=ROWS - DISTINCT) + list(range(DISTINCT))
     source, output = tmp_path / "states.txt", tmp_path / "outcomes.jsonl"
     source.write_text("\n".join(lines[row] for row in rows), encoding="utf-8")
@@ -168,13 +167,13 @@ def test_ten_thousand_rows_under_every_fault(tmp_path: Path, servers: list[Fault
     outcomes = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [outcome["row"] for outcome in outcomes] == list(range(1, ROWS + 1))
     assert [outcome["input"] for outcome in outcomes] == [lines[row] for row in rows]
-    right = [json.loads(teach(state).instruction.to_json()) for state in states]
+    right = [json.loads(DRIVING.write_answer(DRIVING.teach(state))) for state in states]
     assert [outcome["answer"] for outcome in outcomes] == [right[row] for row in rows]
 
 
 def test_a_permanent_error_stops_at_once(tmp_path: Path) -> None:
     source = tmp_path / "states.txt"
-    source.write_text("\n".join(render_line(state) for state in make_states()[:50]), encoding="utf-8")
+    source.write_text("\n".join(DRIVING.write_input(state) for state in make_states()[:50]), encoding="utf-8")
     from tests.support.ollama_server import ollama_server
 
     with ollama_server() as server:

@@ -16,8 +16,7 @@ from pyarrow import parquet
 from drivecoach.batch.ray import run_on_ray
 from drivecoach.batch.run import Settings
 from drivecoach.chat import Chat
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import SYSTEM, legal_states, parse_instruction, render_line, violations
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import DataError
 from tests.support.scripted_model import write_scripted_gguf
 
@@ -26,24 +25,24 @@ ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起�
 
 def test_two_workers_answer_every_partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivecoach.batch.ray.BATCH", 50)  # a batch for each partition, so that both have work
-    model = write_scripted_gguf(tmp_path / "m.gguf", ANSWER, chat=Chat(SYSTEM))
-    states = list(itertools.islice(legal_states(), 0, 280_000, 1400))
+    model = write_scripted_gguf(tmp_path / "m.gguf", ANSWER, chat=Chat(DRIVING.system))
+    states = list(itertools.islice(DRIVING.inputs(), 0, 280_000, 1400))
     parts = tmp_path / "in"
     parts.mkdir()
     for part in range(4):
-        rows = [{"input": render_line(state)} for state in states[part::4]]
+        rows = [{"input": DRIVING.write_input(state)} for state in states[part::4]]
         parquet.write_table(pa.Table.from_pylist(rows), parts / f"{part}.parquet")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     try:
-        summary = run_on_ray(parts, tmp_path / "out", domain, Settings(str(model), guard="replace"), workers=2)
+        summary = run_on_ray(parts, tmp_path / "out", DRIVING, Settings(str(model), guard="replace"), workers=2)
     finally:
         ray.shutdown()
     assert (summary["rows"], summary["valid"], summary["workers"]) == (len(states), len(states), 2)
     found = {row["input"]: row for row in parquet.read_table(tmp_path / "out").to_pylist()}
-    assert found.keys() == {render_line(state) for state in states}
-    answer = parse_instruction(ANSWER)
+    assert found.keys() == {DRIVING.write_input(state) for state in states}
+    answer = DRIVING.read_answer(ANSWER)
     for state in states:
-        row = found[render_line(state)]
-        assert row["source"] == ("rules" if violations(state, answer) else "model")
+        row = found[DRIVING.write_input(state)]
+        assert row["source"] == ("rules" if DRIVING.violations(state, answer) else "model")
     with pytest.raises(DataError, match="not empty"):
-        run_on_ray(parts, tmp_path / "out", domain, Settings(str(model)))
+        run_on_ray(parts, tmp_path / "out", DRIVING, Settings(str(model)))

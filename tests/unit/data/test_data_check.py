@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivecoach.data import Report, check
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import read_input, teach, write_answer
+from drivecoach.domains.driving import DRIVING
 from tests.support.driving import lines
 
 INPUTS = lines(10)
-STATES = [read_input(text) for text in INPUTS]
-ANSWERS = [write_answer(teach(state).instruction) for state in STATES]
+STATES = [DRIVING.read_input(text) for text in INPUTS]
+ANSWERS = [DRIVING.write_answer(DRIVING.teach(state)) for state in STATES]
 
 
 def pair(number: int, answer: int | None = None, thinking: str = "") -> dict[str, str]:
@@ -31,7 +30,7 @@ def checked(tmp_path: Path, rows: Sequence[Any]) -> Report:
     path = tmp_path / "rows.jsonl"
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return check(path, domain)
+    return check(path, DRIVING)
 
 
 def test_the_states_of_this_test_differ() -> None:
@@ -111,7 +110,7 @@ def test_an_answer_that_breaks_an_invariant_is_a_warning(tmp_path: Path) -> None
         (number, answer)
         for number, state in enumerate(STATES)
         for answer in range(len(ANSWERS))
-        if domain.violations(state, domain.read_answer(ANSWERS[answer]))
+        if DRIVING.violations(state, DRIVING.read_answer(ANSWERS[answer]))
     ]
     number, answer = broken[0]
     report = checked(tmp_path, [pair(number, answer)])
@@ -134,7 +133,7 @@ def test_rejects_hold_each_refused_row_as_it_was(tmp_path: Path) -> None:
 def test_accepted_rows_are_a_data_file_again(tmp_path: Path) -> None:
     report = checked(tmp_path, [pair(0, thinking="a\u2028b"), pair(1), "broken"])
     report.write_accepted(tmp_path / "good.jsonl")
-    again = check(tmp_path / "good.jsonl", domain)
+    again = check(tmp_path / "good.jsonl", DRIVING)
     assert again.refusals == []
     assert [(p.input, p.output) for p in again.pairs] == [(p.input, p.output) for p in report.pairs]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from drivecoach.config import SourceConfig
 from drivecoach.data import Refusal, check, read_rows, scan
 from drivecoach.data.formats import Malformed, read_example
-from drivecoach.domains import text
+from drivecoach.domains.text import TEXT as text
 from drivecoach.errors import DataError
 
 USER, BOT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}

@@ -13,11 +13,10 @@ import pytest
 from drivecoach.chat.template import split
 from drivecoach.data import check
 from drivecoach.data.generate import COUNT, SEED, generate
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving import RULES, read_input, teach
-from drivecoach.domains.driving.words import ACTIONS, FEATURES, LEVELS
+from drivecoach.domains.driving import DRIVING, RULES
+from drivecoach.domains.driving.words import ACTIONS, LEVELS
 from drivecoach.errors import DataError
-from tests.support.driving import draw_from_few_states
+from tests.support.driving import FEATURES, draw_from_few_states
 
 DATASETS = Path(__file__).parents[3] / "datasets"
 
@@ -54,7 +53,7 @@ def test_the_card_tells_the_truth(rows: list[dict[str, str]]) -> None:
     assert f"{len(rows):,} pairs" in card
     assert "rule teacher" in card and "not public" in card
     counted = {rule: int(count) for rule, count in re.findall(r"\b([A-E]\d\d) (\d+)\b", card)}
-    drawn = [teach(read_input(row["input"])).rule.id for row in rows]
+    drawn = [DRIVING.advise(DRIVING.read_input(row["input"])).rule.id for row in rows]
     assert counted == {rule: drawn.count(rule) for rule in set(drawn)}
 
 
@@ -65,14 +64,14 @@ def test_the_article_has_as_many(rows: list[dict[str, str]]) -> None:
 
 def test_no_input_occurs_twice_and_check_finds_nothing(rows: list[dict[str, str]]) -> None:
     assert len({row["input"] for row in rows}) == len(rows)
-    report = check(DATASETS / "driving.json", domain)
+    report = check(DATASETS / "driving.json", DRIVING)
     assert report.refusals == []
     assert report.warnings == []
     assert [p.input for p in report.pairs] == [row["input"] for row in rows], "inputs are canonical"
 
 
 def test_every_rule_feature_value_level_and_action_is_there(rows: list[dict[str, str]]) -> None:
-    advices = [teach(read_input(row["input"])) for row in rows]
+    advices = [DRIVING.advise(DRIVING.read_input(row["input"])) for row in rows]
     assert {advice.rule.id for advice in advices} == {rule.id for rule in RULES}
     seen = {pair for row in rows for pair in re.findall(r"(\w+):(\w+)", row["input"])}
     assert seen == {(name, value) for name, values in FEATURES.items() for value in values}
@@ -83,8 +82,8 @@ def test_every_rule_feature_value_level_and_action_is_there(rows: list[dict[str,
 def test_every_answer_is_the_teachers_with_its_reason(rows: list[dict[str, str]]) -> None:
     for row in rows[::7]:
         parts = split(row["output"])
-        advice = teach(read_input(row["input"]))
-        assert parts.text == advice.instruction.to_json()
+        advice = DRIVING.advise(DRIVING.read_input(row["input"]))
+        assert parts.text == DRIVING.write_answer(advice.instruction)
         clauses = parts.thinking.removesuffix("。").split("；")
         assert 2 <= len(clauses) <= 5, parts.thinking
         assert all(clauses) and parts.thinking.endswith("。")

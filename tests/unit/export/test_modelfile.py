@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivecoach.chat import Chat
 from drivecoach.config import ExportConfig
-from drivecoach.domains import driving as domain
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import RecipeError
 from drivecoach.export.modelfile import go_template, render
 from drivecoach.generated import generated_files
@@ -42,7 +42,7 @@ def test_the_template_renders_what_the_chat_renders(system: str, user: str) -> N
 
 
 def test_a_plain_model_gets_a_plain_template() -> None:
-    template = go_template(Chat(domain.SYSTEM))
+    template = go_template(Chat(DRIVING.system))
     assert template == (
         "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
         "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n{{ .Response }}<|im_end|>"
@@ -51,7 +51,7 @@ def test_a_plain_model_gets_a_plain_template() -> None:
 
 
 def test_a_model_that_thinks_names_what_ollama_knows_it_by() -> None:
-    template = go_template(Chat(domain.SYSTEM, "keep"))
+    template = go_template(Chat(DRIVING.system, "keep"))
     for name in (".Thinking", ".IsThinkSet", ".Think"):
         assert re.search(rf"\{{\{{[^}}]*{re.escape(name)}\b", template)
     assert "<think>\n\n</think>\n\n" in template
@@ -76,12 +76,12 @@ def parsed(text: str) -> dict[str, list[str]]:
 
 
 def test_every_directive_is_there_once() -> None:
-    chat = Chat(domain.SYSTEM)
+    chat = Chat(DRIVING.system)
     found = parsed(render(chat, SETTINGS, "goDrive-q4_K_M.gguf"))
     assert found == {
         "FROM": ["./goDrive-q4_K_M.gguf"],
         "TEMPLATE": [go_template(chat)],
-        "SYSTEM": [domain.SYSTEM],
+        "SYSTEM": [DRIVING.system],
         "PARAMETER": ["stop <|im_end|>", "temperature 0.25", "num_ctx 300", "num_predict 96"],
     }
     assert "SYSTEM" not in parsed(render(Chat(""), SETTINGS, "x.gguf"))

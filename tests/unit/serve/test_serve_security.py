@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from drivecoach.chat import Chat
-from drivecoach.domains.driving import SYSTEM
+from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import ModelError, RuntimeFailure
 from drivecoach.serve.app import Limits
 from drivecoach.serve.model import ServedModel
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scripted_gguf(tmp_path_factory.mktemp("walls") / "m.gguf", ANSWER, chat=Chat(SYSTEM))
+    return write_scripted_gguf(tmp_path_factory.mktemp("walls") / "m.gguf", ANSWER, chat=Chat(DRIVING.system))
 
 
 @pytest.fixture(scope="module")

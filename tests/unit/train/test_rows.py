@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from drivecoach.chat import CONTROL_TOKENS, END, PAD, Chat
 from drivecoach.config import NanoConfig
 from drivecoach.data import Pair
-from drivecoach.domains import driving as domain
-from drivecoach.domains.driving.words import ACTIONS, FEATURES, LEVELS
+from drivecoach.domains.driving import DRIVING as domain
+from drivecoach.domains.driving.words import ACTIONS, LEVELS
 from drivecoach.errors import DataError
 from drivecoach.train.nano import make_model, make_tokenizer
 from drivecoach.train.rows import IGNORED, token_rows
+from tests.support.driving import FEATURES
 
-CHAT = Chat(domain.SYSTEM)
+CHAT = Chat(domain.system)
 DRIVING = Path(__file__).parents[3] / "datasets" / "driving.json"
 
 
@@ -58,7 +59,7 @@ def collator(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_loss_is_on_the_answer_and_its_end_and_on_nothing_else(
     tokenizer: Any, collator: Any, pairs: list[Pair], thinking: Any
 ) -> None:
-    chat = Chat(domain.SYSTEM, thinking)
+    chat = Chat(domain.system, thinking)
     some = pairs[:40]
     rows = token_rows(some, chat, tokenizer, 1024)
     batch = {name: values.tolist() for name, values in collator([dict(row) for row in rows]).items()}
@@ -136,7 +137,7 @@ def test_the_tokenizer_survives_its_files(tokenizer: Any, pairs: list[Pair], tmp
     assert token_rows(pairs[:50], CHAT, read, 1024) == rows
     assert (read.eos_token, read.pad_token) == (END, PAD)
     rendered = read.apply_chat_template(
-        [{"role": "system", "content": domain.SYSTEM}, {"role": "user", "content": "x"}],
+        [{"role": "system", "content": domain.system}, {"role": "user", "content": "x"}],
         tokenize=False,
         add_generation_prompt=True,
     )

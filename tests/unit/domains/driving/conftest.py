@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from drivecoach.domains.driving import Advice, VehicleState, legal_states, teach
+from drivecoach.domains.driving import DRIVING, Advice, VehicleState
 
 
 @dataclass(frozen=True)
@@ -19,5 +19,5 @@ class Judged:
 
 @pytest.fixture(scope="session")
 def judged() -> list[Judged]:
-    """Every legal state with its advice, in the order of ``legal_states``."""
-    return [Judged(state, teach(state)) for state in legal_states()]
+    """Every legal state with its advice, in the order of ``DRIVING.inputs``."""
+    return [Judged(state, DRIVING.advise(state)) for state in DRIVING.inputs()]

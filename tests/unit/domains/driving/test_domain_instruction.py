@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from drivecoach.domains.driving import Instruction, answer_schema, parse_instruction
+from drivecoach.domains.driving import DRIVING, Instruction
 from drivecoach.domains.driving.words import ACTIONS, LEVELS
 from drivecoach.errors import InputError
 
@@ -18,7 +18,7 @@ TEXT = '{"动作": ["保持车速", "观察前方"], "级别": "提示", "话术
 
 def faults_of(text: str) -> dict[str, str]:
     with pytest.raises(InputError) as caught:
-        parse_instruction(text)
+        DRIVING.read_answer(text)
     assert caught.value.hint
     return {fault.where: fault.found for fault in caught.value.faults}
 
@@ -30,20 +30,20 @@ def faults_of(text: str) -> dict[str, str]:
 )
 def test_round_trip_gives_the_same_text(actions: list[str], level: str, speech: str) -> None:
     text = json.dumps({"动作": actions, "级别": level, "话术": speech}, ensure_ascii=False)
-    assert parse_instruction(text).to_json() == text
+    assert DRIVING.write_answer(DRIVING.read_answer(text)) == text
 
 
 def test_keys_may_come_in_any_order_and_leave_in_one() -> None:
     fields = json.loads(TEXT)
     turned = json.dumps(dict(reversed(fields.items())), indent=2)
-    assert parse_instruction(turned).to_json() == TEXT
+    assert DRIVING.write_answer(DRIVING.read_answer(turned)) == TEXT
 
 
 def test_every_fault_is_reported_at_once() -> None:
     text = '{"动作": ["保持车速", "翻跟头", 3], "级别": "注意", "语气": "急"}'
     assert faults_of(text) == {
         "动作[1]": "翻跟头",
-        "动作[2]": "3.0",
+        "动作[2]": "3",
         "级别": "注意",
         "话术": "missing",
         "语气": "unknown key",
@@ -61,13 +61,13 @@ def test_every_fault_is_reported_at_once() -> None:
         (TEXT.replace("车速合适，稳住往前走", "  "), "话术"),
         (TEXT.replace("车速合适，稳住往前走", "稳" * 40), "话术"),
         (TEXT.replace("车速合适，稳住往前走", r"稳住\n走"), "话术"),
-        (TEXT.replace("车速合适，稳住往前走", r"\ud800"), "话术"),
+        (TEXT.replace("车速合适，稳住往前走", r"\ud800"), "Instruction"),
         (TEXT.replace('"提示"', "null"), "级别"),
         (TEXT.replace('"级别"', '"level"'), "级别"),
         (TEXT.replace("{", '{"级别": "危险", ', 1), "级别"),
-        ("[]", "answer"),
-        ("3", "answer"),
-        ("null", "answer"),
+        ("[]", "Instruction"),
+        ("3", "Instruction"),
+        ("null", "Instruction"),
     ],
 )
 def test_each_broken_field_is_named(text: str, where: str) -> None:
@@ -77,7 +77,7 @@ def test_each_broken_field_is_named(text: str, where: str) -> None:
 @pytest.mark.parametrize("text", ["", "车速合适", TEXT[:-1], TEXT + "}", "[" * 100_000, "好的：" + TEXT])
 def test_what_is_not_one_json_value_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not JSON"):
-        parse_instruction(text)
+        DRIVING.read_answer(text)
 
 
 @given(
@@ -95,16 +95,16 @@ def test_what_is_not_one_json_value_is_refused(text: str) -> None:
 )
 def test_no_text_breaks_the_reader(text: str) -> None:
     with pytest.raises(InputError):
-        parse_instruction(text)
+        DRIVING.read_answer(text)
 
 
 @given(st.integers(0, len(TEXT)), st.integers(0, 12), st.text(max_size=4))
 def test_no_damage_to_an_answer_breaks_the_reader(start: int, length: int, patch: str) -> None:
     try:
-        instruction = parse_instruction(TEXT[:start] + patch + TEXT[start + length :])
+        instruction = DRIVING.read_answer(TEXT[:start] + patch + TEXT[start + length :])
     except InputError:
         return
-    assert parse_instruction(instruction.to_json()) == instruction
+    assert DRIVING.read_answer(DRIVING.write_answer(instruction)) == instruction
 
 
 def test_model_is_frozen_closed_and_takes_attribute_names() -> None:
@@ -116,7 +116,7 @@ def test_model_is_frozen_closed_and_takes_attribute_names() -> None:
 
 
 def test_schema_states_the_closed_sets_and_limits() -> None:
-    schema = answer_schema()
+    schema = DRIVING.answer.schema
     assert list(schema["properties"]) == schema["required"] == ["动作", "级别", "话术"]
     actions = schema["properties"]["动作"]
     assert tuple(actions["items"]["enum"]) == ACTIONS

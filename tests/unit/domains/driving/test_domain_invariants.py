@@ -6,10 +6,11 @@ from collections import Counter
 
 import pytest
 
-from drivecoach.domains.driving import Instruction, VehicleState, violations
+from drivecoach.domains.driving import DRIVING, Instruction, VehicleState
 from drivecoach.domains.driving.case import spoken_operations
 from drivecoach.domains.driving.invariants import INVARIANTS
-from drivecoach.domains.driving.words import ACTIONS, ATTRIBUTES, FEATURES
+from drivecoach.domains.driving.words import ACTIONS
+from tests.support.driving import ATTRIBUTES, FEATURES
 
 BASE = "科目三 直线行驶 手动挡 3挡 放下 打火 系上 关闭 未踩 未踩 未踩 适中 白天"
 AUTOMATIC = "车辆类型:自动挡 挡位:D挡 离合:无"
@@ -121,7 +122,7 @@ def changed(changes: str) -> VehicleState:
 def test_a_broken_invariant_is_seen(id: str, changes: str, actions: str, level: str, speech: str) -> None:
     # built without validation: some of these a checked Instruction would not even hold
     instruction = Instruction.model_construct(actions=tuple(actions.split()), level=level, speech=speech)
-    assert id in [violation.id for violation in violations(changed(changes), instruction)]
+    assert id in [violation.id for violation in DRIVING.violations(changed(changes), instruction)]
 
 
 def test_every_invariant_of_one_instruction_is_checked_and_can_break() -> None:
@@ -132,7 +133,7 @@ def test_every_invariant_of_one_instruction_is_checked_and_can_break() -> None:
 
 def test_the_teacher_breaks_no_invariant_in_any_state(judged: list) -> None:
     broken = Counter(
-        violation for entry in judged for violation in violations(entry.state, entry.advice.instruction)
+        violation for entry in judged for violation in DRIVING.violations(entry.state, entry.advice.instruction)
     )
     assert not broken
 
@@ -156,4 +157,4 @@ def test_what_a_sentence_asks_for(speech: str, features: set[str]) -> None:
 
 def test_violations_read_as_a_sentence() -> None:
     state, instruction = changed(""), Instruction(actions=("关好车门",), level="提示", speech="关好门")
-    assert [str(v) for v in violations(state, instruction)] == ["I33: door, belt or handbrake is so already"]
+    assert [str(v) for v in DRIVING.violations(state, instruction)] == ["I33: door, belt or handbrake is so already"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivecoach.domains.driving import Advice, VehicleState
-from drivecoach.domains.driving.words import ATTRIBUTES
+from tests.support.driving import ATTRIBUTES
 
 Values = tuple[str, ...]
 PLACE = {attribute: number for number, attribute in enumerate(ATTRIBUTES.values())}

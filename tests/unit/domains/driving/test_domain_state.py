@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from drivecoach.domains.driving import VehicleState, legal_states
-from drivecoach.domains.driving.words import ATTRIBUTES, FEATURES
+from drivecoach.domains.driving import DRIVING, VehicleState
+from tests.support.driving import ATTRIBUTES, FEATURES
 
 EXAMPLE = {
     "场地类型": "科目二",
@@ -72,7 +72,7 @@ def test_state_is_frozen_and_takes_no_other_key() -> None:
 
 def test_legal_states_are_the_292352_of_the_description_and_pass_validation() -> None:
     seen = set()
-    for number, state in enumerate(legal_states()):
+    for number, state in enumerate(DRIVING.inputs()):
         values = tuple(state.__dict__.values())
         seen.add(values)
         if number % 97 == 0:

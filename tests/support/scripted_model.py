@@ -8,7 +8,7 @@ from pathlib import Path
 from drivecoach.chat import END, Chat
 from drivecoach.gguf.writer import write_gguf
 from drivecoach.registry import load_domain
-from drivecoach.train.nano import make_tokenizer
+from drivecoach.train.nano_backend import make_tokenizer
 
 
 def write_scripted_gguf(

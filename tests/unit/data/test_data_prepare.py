@@ -12,7 +12,7 @@ import pytest
 from drivecoach.chat import family
 from drivecoach.config import DataConfig, SourceConfig
 from drivecoach.data import Refusal, prepare, read_pairs, scan
-from drivecoach.domains import text
+from drivecoach.domains.text import TEXT as text
 from drivecoach.errors import DataError
 
 CONTROL = re.compile(family("chatml").control)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,9 +11,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drivecoach.domains.load import Reference, placed
-from drivecoach.errors import Fault, RecipeError
+from drivecoach.errors import Fault, ModelError, RecipeError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 """A name that is safe in a path, a URL and a Modelfile."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -145,8 +147,8 @@ class LoraConfig(_Section):
 class TrainConfig(_Section):
     """How the model is fitted. ``lora: null`` trains all weights."""
 
-    backend: Literal["auto", "peft", "unsloth"] = "peft"
-    """``auto``: Unsloth where it is installed, else plain TRL with PEFT."""
+    backend: Name = "peft"
+    """``peft``, ``unsloth``, an installed package's own, or ``auto``: Unsloth where it is installed, else ``peft``."""
     quantize: Literal["4bit"] | None = None
     """``4bit``: the frozen base is held in 4 bits while its adapter is trained (QLoRA); needs bitsandbytes."""
     lora: LoraConfig | None = LoraConfig()
@@ -221,9 +223,20 @@ class Recipe(_Section):
             raise ValueError("train.best_by needs held-out rows: set data.validation")
         if self.base.source == "nano" and self.chat.template != "chatml":
             raise ValueError("base.source: nano speaks ChatML: set chat.template: chatml")
-        if self.base.source == "nano" and (self.train.quantize or self.train.backend == "unsloth"):
-            raise ValueError("base.source: nano is made from nothing: no train.quantize, no train.backend: unsloth")
+        if self.base.source == "nano" and (self.train.quantize or self.train.backend not in ("auto", "peft")):
+            raise ValueError(
+                f"base.source: nano has a backend of its own: no train.quantize, no train.backend: {self.train.backend}"
+            )
         return self
+
+
+def check_model_name(name: str, *, tag: bool = False) -> None:
+    """Raise ModelError unless ``name`` is a `Name`; with ``tag`` it may be followed by a colon and another one."""
+    if not re.fullmatch(_NAME + (f"(:{_NAME})?" if tag else ""), name):
+        raise ModelError(
+            f"{name[:80]!r} is no name for a model",
+            hint="use letters, digits and . _ - (64 at most): --name goDrive",
+        )
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:

@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from drivecoach import stage
 from drivecoach.chat import Chat, read_family
 from drivecoach.chat.template import split
 from drivecoach.config import Recipe
-from drivecoach.data import SPLITS, Pair, identity, prepare, read_pairs
+from drivecoach.data import SPLITS, DataResult, Pair, identity, prepare, read_pairs
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import identity as domain_identity
 from drivecoach.domains.load import load_domain
@@ -25,7 +27,12 @@ from drivecoach.export.modelfile import check_system
 from drivecoach.files import write_json, write_text
 from drivecoach.infer import Question
 from drivecoach.train import processes
-from drivecoach.train.fit import fit
+from drivecoach.train.backend import Job, check_backend, choose_backend
+from drivecoach.train.result import TrainResult
+
+if TYPE_CHECKING:
+    from drivecoach.evaluate.scores import Evaluation
+    from drivecoach.export.run import ExportResult
 
 RECIPE = "recipe.json"
 Say = Callable[[str], None]
@@ -42,6 +49,7 @@ class Run:
         self.recipe = recipe
         self.domain: AnyDomain = load_domain(recipe.domain)
         self.chat = make_chat(recipe)
+        check_backend(recipe)
         self.say = say
 
     @classmethod
@@ -65,71 +73,85 @@ class Run:
         """Keep the resolved recipe in the run folder, so that later stages need no more than the folder."""
         write_json(self.folder / RECIPE, self.recipe.model_dump(mode="json"))
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self) -> DataResult:
         """Check and split the data. Raises DataError when a row is refused, with a rejects file to read."""
         with processes.first_goes_ahead():
             return self._prepare()
 
-    def _prepare(self) -> dict[str, Any]:
+    def _prepare(self) -> DataResult:
         data, folder = self.recipe.data, self.folder / "data"
         inputs = {
             "sources": [identity(source) for source in data.sources],
             "domain": domain_identity(self.recipe.domain, self.domain),
-            "template": self.chat.family.name,
+            "template": [self.chat.source, self.chat.end],
             "split": [data.validation, data.test, data.fraction, data.refused],
         }
-        if (results := stage.finished(folder, inputs)) is not None:
+        if (results := stage.finished(folder, inputs, DataResult)) is not None:
             self.say("data: unchanged, skipped")
             return results
         stage.begin(folder)
         results = prepare(data, self.domain, re.compile(self.chat.family.control), folder)
         stage.finish(folder, inputs, results, [f"{name}.jsonl" for name in SPLITS])
-        refused = sum(results["refused"].values())
-        parts = ", ".join(f"{results[name]} {name}" for name in SPLITS)
-        self.say(f"data: {results['rows']} rows checked, {refused} refused: {parts}")
+        parts = f"{results.train} train, {results.validation} validation, {results.test} test"
+        self.say(f"data: {results.rows} rows checked, {sum(results.refused.values())} refused: {parts}")
         return results
 
     def pairs(self, name: str) -> list[Pair]:
         """The pairs of one split, as `prepare` wrote them."""
         return list(read_pairs(self.folder / "data" / f"{name}.jsonl"))
 
-    def train(self) -> dict[str, Any]:
+    def job(self) -> Job:
+        """What the training is given, from the pairs that `prepare` wrote."""
+        return Job(
+            self.recipe,
+            self.chat,
+            self.domain.vocabulary(),
+            self.pairs("train"),
+            self.pairs("validation"),
+            self.folder / "train",
+            self.say,
+        )
+
+    def train(self) -> TrainResult:
         """Fit the model; goes on from the last checkpoint of the same recipe and data."""
         folder = self.folder / "train"
         inputs = {
-            "data": self._manifest_of("data"),
+            "data": self._fingerprint_of("data", DataResult),
             "vocabulary": stage.fingerprint(self.domain.vocabulary()),
             **self.recipe.model_dump(mode="json", include={"chat", "base", "train"}),
             "system": self.chat.system,
             "template": self.chat.source,
         }
-        if (done := stage.finished(folder, inputs)) is not None:
+        if (done := stage.finished(folder, inputs, TrainResult)) is not None:
             self.say("train: unchanged, skipped")
             return done
         with processes.first_goes_ahead():
             if processes.is_first():
                 stage.begin(folder)
                 self._drop_stale_checkpoints(folder, stage.fingerprint(inputs))
-        results = fit(self.recipe, self.chat, self.pairs("train"), self.pairs("validation"), folder, self.say)
+        backend = choose_backend(self.recipe, self.say)  # before TRL is imported: Unsloth must come first
+        from drivecoach.train.trainer import fit
+
+        results = fit(backend, self.job())
         if processes.is_first():
-            stage.finish(folder, inputs, results, [results["fitted"]])
-        self.say(f"train: {results['steps']} steps, loss {results['loss']:.4f}")
+            stage.finish(folder, inputs, results, [results.fitted])
+        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}")
         return results
 
-    def export(self) -> dict[str, Any]:
+    def export(self) -> ExportResult:
         """Merge, write the GGUF files and the Modelfile, prove that all of them answer alike."""
         from drivecoach.export import run as export_stage
 
-        trained = stage.read_manifest(self.folder / "train")
+        trained = stage.read_manifest(self.folder / "train", TrainResult)
         if trained is None:
             raise ModelError(f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE")
         folder = self.folder / "export"
         inputs = {
-            "train": self._manifest_of("train"),
+            "train": self._fingerprint_of("train", TrainResult),
             "domain": self.domain.identity(),
             **self.recipe.model_dump(mode="json", include={"export"}),
         }
-        if (results := stage.finished(folder, inputs)) is not None:
+        if (results := stage.finished(folder, inputs, export_stage.ExportResult)) is not None:
             self.say("export: unchanged, skipped")
             return results
         stage.begin(folder)
@@ -139,33 +161,32 @@ class Run:
             self.recipe,
             self.domain,
             self.chat,
-            self.folder / "train" / trained["results"]["fitted"],
+            self.folder / "train" / trained.results.fitted,
             prompts,
             folder,
             self.say,
         )
-        stage.finish(folder, inputs, results, [*results["files"], "Modelfile"])
+        stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
         return results
 
-    def evaluate(
-        self, advance: Callable[[int], Callable[[], None]], *, constrained: bool = False
-    ) -> dict[str, Any]:
+    def evaluate(self, advance: Callable[[int], Callable[[], None]], *, constrained: bool = False) -> Evaluation:
         """Score the served file on the test split, and on inputs drawn evenly from all the domain has.
 
         ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it. ``constrained``:
         every test also under the answer's JSON Schema.
         """
-        from drivecoach.evaluate.scores import Case, score
+        from drivecoach.evaluate.scores import Case, Evaluation, score
+        from drivecoach.export.run import ExportResult
         from drivecoach.runtime import open_runtime
 
         folder = self.folder / "evaluate"
         inputs = {
-            "export": self._manifest_of("export"),
-            "data": self._manifest_of("data"),
+            "export": self._fingerprint_of("export", ExportResult),
+            "data": self._fingerprint_of("data", DataResult),
             "domain": domain_identity(self.recipe.domain, self.domain),
             "constrained": constrained,
         }
-        if (results := stage.finished(folder, inputs)) is not None:
+        if (results := stage.finished(folder, inputs, Evaluation)) is not None:
             self.say("evaluate: unchanged, skipped")
             return results
         stage.begin(folder)
@@ -183,22 +204,24 @@ class Run:
             tests["test, not thinking"] = [
                 Case(replace(case.question, think=False), case.expected) for case in tests["test"]
             ]
-        results = {}
+        scores = {}
         with open_runtime(str(self.quantized)) as runtime:
             for name, cases in tests.items():
                 for constrain in (False, True) if constrained else (False,):
                     if cases:
                         label = f"{name}, constrained" if constrain else name
                         bar = advance(len(cases))
-                        results[label] = score(runtime, self.domain, cases, bar, constrain=constrain).model_dump()
+                        scores[label] = score(runtime, self.domain, cases, bar, constrain=constrain)
+        results = Evaluation(scores)
         stage.finish(folder, inputs, results, [])
         return results
 
-    def _manifest_of(self, name: str) -> str:
-        manifest = stage.read_manifest(self.folder / name)
+    def _fingerprint_of(self, name: str, kind: type[BaseModel]) -> str:
+        """What tells one outcome of an earlier stage from another."""
+        manifest = stage.read_manifest(self.folder / name, kind)
         if manifest is None:
             raise ModelError(f"{self.folder / name} is not complete", hint="run: drivecoach tune RECIPE")
-        return stage.fingerprint([manifest["inputs"], manifest["results"]])
+        return stage.fingerprint([manifest.inputs, manifest.results.model_dump(mode="json")])
 
     def _drop_stale_checkpoints(self, folder: Path, fingerprint: str) -> None:
         """Checkpoints of other inputs must not be resumed; ours are known by the fingerprint beside them."""

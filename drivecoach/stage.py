@@ -6,21 +6,22 @@ import hashlib
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from drivecoach.files import write_json
 
 MANIFEST = "manifest.json"
+Result = TypeVar("Result", bound=BaseModel)
 _TOOLS = ("drivecoach", "torch", "transformers", "trl", "peft", "tokenizers", "gguf", "xllamacpp")
 
 
-class _Manifest(BaseModel, strict=True):
+class Manifest(BaseModel, Generic[Result], strict=True):
     """What a complete stage says of itself."""
 
     inputs: dict[str, Any]
-    results: dict[str, Any]
+    results: Result
     files: list[str]
     """What the next stage may rely on, relative to the folder."""
     versions: dict[str, str]
@@ -32,23 +33,23 @@ def fingerprint(inputs: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a complete stage, or None when the stage never finished (or its manifest is damaged)."""
+def read_manifest(folder: Path, kind: type[Result]) -> Manifest[Result] | None:
+    """The manifest of a complete stage whose results are a ``kind``.
+
+    None when the stage never finished, its manifest is damaged, or another version's results have another form.
+    """
     try:
-        return _Manifest.model_validate_json((folder / MANIFEST).read_bytes()).model_dump()
+        return Manifest[kind].model_validate_json((folder / MANIFEST).read_bytes())  # type: ignore[valid-type]
     except (OSError, ValueError):
         return None
 
 
-def finished(folder: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
+def finished(folder: Path, inputs: dict[str, Any], kind: type[Result]) -> Result | None:
     """The results of a complete stage whose inputs are exactly ``inputs``; None when it must run."""
-    manifest = read_manifest(folder)
-    if manifest is None or fingerprint(manifest["inputs"]) != fingerprint(inputs):
+    manifest = read_manifest(folder, kind)
+    if manifest is None or fingerprint(manifest.inputs) != fingerprint(inputs):
         return None
-    if any(not (folder / name).exists() for name in manifest["files"]):
-        return None
-    results: dict[str, Any] = manifest["results"]
-    return results
+    return manifest.results if all((folder / name).exists() for name in manifest.files) else None
 
 
 def begin(folder: Path) -> None:
@@ -57,10 +58,10 @@ def begin(folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
 
 
-def finish(folder: Path, inputs: dict[str, Any], results: dict[str, Any], files: list[str]) -> None:
+def finish(folder: Path, inputs: dict[str, Any], results: BaseModel, files: list[str]) -> None:
     """Close a stage: write its manifest, after everything else."""
-    manifest = _Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions())
-    write_json(folder / MANIFEST, manifest.model_dump())
+    manifest = Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions())
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json", serialize_as_any=True))
 
 
 def _versions() -> dict[str, str]:

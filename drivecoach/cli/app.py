@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from drivecoach.cli import ask, before, data, deploy, refresh, runs, serve
 from drivecoach.cli.show import stderr
-from drivecoach.errors import DrivecoachError
+from drivecoach.errors import DrivecoachError, first_line
 
 _INTERRUPTED = 130
 
@@ -58,7 +58,7 @@ def main() -> None:
     except Exception as error:
         if not _disk_is_full(error):
             raise
-        stderr.print(f"[bold red]error:[/] the disk is full ({escape(str(error).splitlines()[0])})")
+        stderr.print(f"[bold red]error:[/] the disk is full ({escape(first_line(error))})")
         stderr.print("[bold]mend:[/] free some space and run the same command again; finished stages are kept")
         sys.exit(1)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
+
+if TYPE_CHECKING:
+    from drivecoach.train.plan import Plan
 
 
 def doctor(
@@ -31,7 +33,7 @@ def doctor(
         if not finding.ok:
             show.stdout.print(f"     mend: {finding.mend}", markup=False)
     if as_json:
-        show.as_json([asdict(finding) for finding in findings])
+        show.as_json(findings)
     if any(finding.needed and not finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -49,14 +51,14 @@ def plan(
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)
     run.prepare()
-    made = make_plan(run.recipe, run.chat, run.pairs("train"), steps)
+    made = make_plan(run.job(), steps)
     if as_json:
-        show.as_json(asdict(made))
+        show.as_json(made)
         return
     show.table(f"plan: {run.recipe.name}", {**_rows(made), "disk free": f"{free_disk(runs) / 1024**3:.0f} GiB"})
 
 
-def _rows(made: Any) -> dict[str, str]:
+def _rows(made: Plan) -> dict[str, str]:
     probe, download = made.probe, made.download
     share = made.trained_parameters / made.parameters
     rows = {
@@ -70,8 +72,8 @@ def _rows(made: Any) -> dict[str, str]:
     }
     if probe:
         rows["probe"] = (
-            f"{probe['seconds_per_step']:.3f} s a step, peak memory {_size(probe['peak_bytes'])}; "
-            f"the run will take about {_duration(probe['seconds'])}"
+            f"{probe.seconds_per_step:.3f} s a step, peak memory {_size(probe.peak_bytes)}; "
+            f"the run will take about {_duration(probe.seconds)}"
         )
     if download:
         rows["download"] = f"{_size(sum(download.values()))} in {len(download)} files"

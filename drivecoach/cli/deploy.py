@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drivecoach.cli import show
 from drivecoach.errors import ModelError, RuntimeFailure
+
+if TYPE_CHECKING:
+    from drivecoach.export.deploy import Deployed
+    from drivecoach.pipeline import Run
 
 
 def deploy(
@@ -25,12 +29,14 @@ def deploy(
     run = Run.open(run_folder, lambda text: say.print(text, markup=False))
     deployed = deploy_run(run, name, host, quantize)
     if as_json:
-        show.as_json(vars(deployed))
+        show.as_json(deployed)
     else:
         show.table("deploy", deployed.rows())
 
 
-def deploy_run(run: Any, name: str | None = None, host: str | None = None, quantize: str | None = None) -> Any:
+def deploy_run(
+    run: Run, name: str | None = None, host: str | None = None, quantize: str | None = None
+) -> Deployed:
     """Deploy an exported run and return the proof."""
     from drivecoach.export.deploy import STATES
     from drivecoach.export.deploy import deploy as deploy_file
@@ -62,7 +68,7 @@ def deploy_run(run: Any, name: str | None = None, host: str | None = None, quant
         server.close()
 
 
-def deploy_where_it_runs(run: Any) -> dict[str, Any] | None:
+def deploy_where_it_runs(run: Run) -> Deployed | None:
     """Deploy to the Ollama of this machine (or OLLAMA_HOST); where none answers, say how to and return None."""
     from drivecoach.export.ollama import OllamaHost
 
@@ -76,4 +82,4 @@ def deploy_where_it_runs(run: Any) -> dict[str, Any] | None:
         server.close()
     deployed = deploy_run(run)
     run.say(f"deployed: ollama run {deployed.name}")
-    return dict(vars(deployed))
+    return deployed

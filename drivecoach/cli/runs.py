@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,12 @@ from drivecoach.cli import show
 from drivecoach.cli.deploy import deploy_where_it_runs
 from drivecoach.config import load_recipe
 from drivecoach.train import processes
+
+if TYPE_CHECKING:
+    from drivecoach.evaluate.scores import Evaluation
+    from drivecoach.export.run import ExportResult
+    from drivecoach.pipeline import Run
+    from drivecoach.train.result import TrainResult
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/nano.yaml")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/nano")]
@@ -65,7 +72,7 @@ def train(
     if as_json:
         show.as_json(results)
     else:
-        show.table(f"{run.folder}/train", results)
+        show.table(f"{run.folder}/train", results.model_dump(exclude_none=True))
 
 
 def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
@@ -74,7 +81,7 @@ def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
     results = run.export()
     deployed = deploy_where_it_runs(run)
     if as_json:
-        show.as_json(results | {"ollama": deployed})
+        show.as_json({**dict(results), "ollama": deployed})
     else:
         show.table(f"{run.folder}/export", _export_rows(results))
 
@@ -93,7 +100,7 @@ def evaluate(
         show.table(f"{run.folder}/evaluate", _score_rows(scores))
 
 
-def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool, auto_batch: bool = False) -> Any:
+def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool, auto_batch: bool = False) -> Run:
     """The run that a recipe describes, its folder made; of several processes only the first one speaks."""
     from drivecoach.pipeline import Run
 
@@ -104,24 +111,23 @@ def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet:
     return run
 
 
-def _open_run(folder: Path, *, quiet: bool) -> Any:
+def _open_run(folder: Path, *, quiet: bool) -> Run:
     from drivecoach.pipeline import Run
 
     return Run.open(folder, _say(quiet))
 
 
-def _say(quiet: bool) -> Any:
+def _say(quiet: bool) -> Callable[[str], None]:
     console = show.stderr if quiet else show.stdout
     return lambda text: console.print(text, markup=False)
 
 
-def _evaluate(run: Any, *, constrained: bool = False) -> dict[str, Any]:
+def _evaluate(run: Run, *, constrained: bool = False) -> Evaluation:
     with show.bar("evaluate") as open_bar:
-        scores: dict[str, Any] = run.evaluate(open_bar, constrained=constrained)
-    return scores
+        return run.evaluate(open_bar, constrained=constrained)
 
 
-def _answer_examples(run: Any, count: int) -> None:
+def _answer_examples(run: Run, count: int) -> None:
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
@@ -135,13 +141,13 @@ def _answer_examples(run: Any, count: int) -> None:
     show.stdout.print()
 
 
-def _summary(run: Any, trained: dict[str, Any], exported: dict[str, Any], scores: dict[str, Any]) -> None:
+def _summary(run: Run, trained: TrainResult, exported: ExportResult, scores: Evaluation) -> None:
     example = next((pair.input for pair in run.pairs("train")), "…")
     show.table(
         f"drivecoach: {run.recipe.name}",
         {
-            "model": f"{trained['parameters']:,} parameters, {trained['trained_parameters']:,} trained, "
-            f"{trained['steps']} steps on {trained['rows']:,} pairs, loss {trained['loss']:.4f}",
+            "model": f"{trained.parameters:,} parameters, {trained.trained_parameters:,} trained, "
+            f"{trained.steps} steps on {trained.rows:,} pairs, loss {trained.loss:.4f}",
             **_score_rows(scores),
             **_export_rows(exported),
             "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
@@ -150,22 +156,22 @@ def _summary(run: Any, trained: dict[str, Any], exported: dict[str, Any], scores
     )
 
 
-def _score_rows(scores: dict[str, Any]) -> dict[str, str]:
+def _score_rows(scores: Evaluation) -> dict[str, str]:
     rows = {}
-    for name, score in scores.items():
-        parts = ", ".join(f"{part} {share:.2%}" for part, share in score["right"].items())
-        rows[f"{name} ({score['rows']:,} inputs)"] = (
-            f"{parts}\nvalid by schema {score['schema_valid']:.2%}, "
-            + ("" if score["violations"] is None else f"invariant violations {score['violations']}, ")
-            + f"{score['milliseconds']:.1f} ms per answer"
+    for name, score in scores.root.items():
+        parts = ", ".join(f"{part} {share:.2%}" for part, share in score.right.items())
+        rows[f"{name} ({score.rows:,} inputs)"] = (
+            f"{parts}\nvalid by schema {score.schema_valid:.2%}, "
+            + ("" if score.violations is None else f"invariant violations {score.violations}, ")
+            + f"{score.milliseconds:.1f} ms per answer"
         )
     return rows
 
 
-def _export_rows(exported: dict[str, Any]) -> dict[str, str]:
-    agreement = exported["agreement"]
+def _export_rows(exported: ExportResult) -> dict[str, str]:
+    same = exported.agreement
     return {
-        name: f"{file['bytes'] / 1e6:.2f} MB, answers as the merged model: "
-        f"{agreement['with_merged_model'][name]:.0%} of {agreement['states']} inputs"
-        for name, file in exported["files"].items()
+        name: f"{file.bytes / 1e6:.2f} MB, answers as the merged model: "
+        f"{same.with_merged_model[name]:.0%} of {same.inputs} inputs"
+        for name, file in exported.files.items()
     }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -16,7 +16,7 @@ stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def table(title: str, rows: dict[str, Any]) -> None:
+def table(title: str, rows: Mapping[str, object]) -> None:
     """Print a two-column table; names with brackets are no markup."""
     shown = Table(title=Text(title), show_header=False, title_justify="left")
     for name, value in rows.items():
@@ -24,9 +24,12 @@ def table(title: str, rows: dict[str, Any]) -> None:
     stdout.print(shown)
 
 
-def as_json(value: Any) -> None:
-    """Print ``value`` for machines: one JSON document on standard output, nothing else."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+def as_json(value: object) -> None:
+    """Print ``value`` for machines: one JSON document on standard output, nothing else.
+
+    It may hold Pydantic models and dataclasses.
+    """
+    print(json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Pairs in, checked and split pairs out."""
 
 from drivecoach.data.check import Accepted, Pair, Refusal, Report, check, scan
-from drivecoach.data.prepare import prepare, read_pairs
+from drivecoach.data.prepare import DataResult, prepare, read_pairs
 from drivecoach.data.read import Row, read_rows
 from drivecoach.data.sources import identity
 from drivecoach.data.split import SPLITS, split_name
@@ -9,6 +9,7 @@ from drivecoach.data.split import SPLITS, split_name
 __all__ = [
     "SPLITS",
     "Accepted",
+    "DataResult",
     "Pair",
     "Refusal",
     "Report",

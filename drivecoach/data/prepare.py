@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from drivecoach.config import DataConfig
 from drivecoach.data.check import Pair, Refusal, json_line, scan
@@ -23,10 +24,22 @@ REJECTS = "rejects.jsonl"
 _SHOWN = 10
 
 
-def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> dict[str, Any]:
+class DataResult(BaseModel, frozen=True, extra="forbid"):
+    """The result of the data stage: how many rows were read, and what became of them."""
+
+    rows: int
+    refused: dict[str, int]
+    """By kind of fault."""
+    warnings: int
+    train: int
+    validation: int
+    test: int
+
+
+def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> DataResult:
     """Write ``train.jsonl``, ``validation.jsonl``, ``test.jsonl`` into ``folder``, refused rows to ``rejects.jsonl``.
 
-    Returns how many rows were read, refused (by kind), warned about, used, and in each split. Raises DataError when
+    Raises DataError when
     rows are refused and ``data.refused`` is ``stop``, or when nothing is left to train on.
     """
     refused: Counter[str] = Counter()
@@ -66,7 +79,7 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
             f"{refused.total()} refused)",
             hint="add rows, mend the refused ones, raise data.fraction, or lower the held-out shares",
         )
-    return {"rows": rows, "refused": dict(refused), "warnings": warnings, **used}
+    return DataResult(rows=rows, refused=dict(refused), warnings=warnings, **used)
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:

@@ -9,7 +9,7 @@ from typing import Any
 from drivecoach.config import SourceConfig
 from drivecoach.data.formats import check_columns
 from drivecoach.data.read import Row, read_rows
-from drivecoach.errors import DataError
+from drivecoach.errors import DataError, first_line
 from drivecoach.files import sha256
 
 
@@ -65,9 +65,8 @@ def _from_modelscope(source: SourceConfig) -> Any:
 
 
 def _unreachable(source: SourceConfig, error: Exception) -> DataError:
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return DataError(
-        f"cannot load the data set {source.path} (split {source.split}): {reason}",
+        f"cannot load the data set {source.path} (split {source.split}): {first_line(error)}",
         hint="check data.path, data.split and the network (HF_ENDPOINT names a mirror), set data.source: modelscope, "
         "or download it and give the file",
     )

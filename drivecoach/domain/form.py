@@ -13,7 +13,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from drivecoach.domain.node import JsonObject, Node, read_node, resolved, unwritable
-from drivecoach.errors import Fault, InputError, RecipeError
+from drivecoach.errors import Fault, InputError, RecipeError, first_line
 from drivecoach.text import shown
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class ModelForm(Generic[T]):
         try:
             raw = model.model_json_schema(by_alias=True)
         except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError) as error:
-            raise _unwritable(self.title, [Fault("model", str(error).splitlines()[0], "types that JSON has")]) from None
+            raise _unwritable(self.title, [Fault("model", first_line(error), "types that JSON has")]) from None
         self.schema, faults = resolved(cast(JsonObject, raw), closed=True)
         self.node = read_node(self.schema)
         faults = faults or [*unwritable(self.node), *_sets(model)]

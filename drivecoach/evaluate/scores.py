@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Generic
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, RootModel
 
 from drivecoach.batch.answerer import Answerer
 from drivecoach.batch.hosts import Hosts
@@ -47,6 +47,10 @@ class Scores(BaseModel):
     """Median time of one answer with no other in flight (the first answers, asked one by one)."""
     wrong: list[Wrong]
     """The first few wrong answers, with what was expected."""
+
+
+class Evaluation(RootModel[dict[str, Scores]]):
+    """The result of the evaluate stage: the name of a test to its scores."""
 
 
 _ALONE = 20

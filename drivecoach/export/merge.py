@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach.config import BaseConfig
-from drivecoach.errors import ModelError
+from drivecoach.errors import ModelError, first_line
 from drivecoach.train import bases
 
 
@@ -29,7 +29,7 @@ def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise ModelError(
-            f"the adapter in {adapter} does not fit {base.name}: {str(error).splitlines()[0]}",
+            f"the adapter in {adapter} does not fit {base.name}: {first_line(error)}",
             hint="train again with this recipe, or export with the recipe it was trained with",
         ) from error
     model.to(stored).save_pretrained(str(target))

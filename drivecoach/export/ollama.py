@@ -14,12 +14,12 @@ import httpx
 import ollama
 
 from drivecoach.chat import Message
-from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.config import check_model_name
+from drivecoach.errors import RuntimeFailure
 from drivecoach.files import sha256
 
 OLDEST = (0, 5, 5)
 """The first version whose ``/api/create`` takes files by digest."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(:[A-Za-z0-9][A-Za-z0-9._-]{0,63})?")
 _MINUTES = 600.0
 _BLOCK = 1 << 20
 
@@ -54,11 +54,7 @@ class OllamaHost:
         quantize: str | None = None,
     ) -> None:
         """Upload ``gguf`` unless the server has its bytes, and make the model ``name`` of it."""
-        if not NAME.fullmatch(name):
-            raise ModelError(
-                f"{name[:80]!r} is no name for a model",
-                hint="use letters, digits and . _ - (64 at most): --name goDrive",
-            )
+        check_model_name(name, tag=True)
         digest = f"sha256:{sha256(gguf)}"
         if self._request("HEAD", f"/api/blobs/{digest}").status_code != 200:
             headers = {"content-length": str(gguf.stat().st_size)}

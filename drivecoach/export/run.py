@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
@@ -19,6 +20,28 @@ from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.writer import write_gguf
 
 
+class ExportedFile(BaseModel, frozen=True, extra="forbid"):
+    """A GGUF as it was written."""
+
+    bytes: int
+    sha256: str
+
+
+class Agreement(BaseModel, frozen=True, extra="forbid"):
+    """How far the files answer as the merged model does."""
+
+    inputs: int
+    with_merged_model: dict[str, float]
+    """File name to the share of inputs with the very same answer."""
+
+
+class ExportResult(BaseModel, frozen=True, extra="forbid"):
+    """The result of the export stage."""
+
+    files: dict[str, ExportedFile]
+    agreement: Agreement
+
+
 def export(
     recipe: Recipe,
     domain: AnyDomain,
@@ -27,10 +50,9 @@ def export(
     prompts: Sequence[str],
     folder: Path,
     say: Callable[[str], None],
-) -> dict[str, Any]:
+) -> ExportResult:
     """Write every file for serving the model in ``fitted`` into ``folder``; ``prompts`` are for the proof of equality.
 
-    Returns the manifest's figures: files with size in bytes and SHA-256, and agreement.
     """
     merged = folder / "merged"
     shutil.rmtree(merged, ignore_errors=True)
@@ -47,10 +69,10 @@ def export(
     same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
     for name, share in same.items():
         say(f"export: {name} answers {share:.0%} of {len(prompts)} held-out states as the merged model does")
-    return {
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files},
-        "agreement": {"states": len(prompts), "with_merged_model": same},
-    }
+    return ExportResult(
+        files={path.name: ExportedFile(bytes=path.stat().st_size, sha256=sha256(path)) for path in files},
+        agreement=Agreement(inputs=len(prompts), with_merged_model=same),
+    )
 
 
 def _write_ggufs(recipe: Recipe, domain: AnyDomain, chat: Chat, merged: Path, folder: Path) -> list[Path]:

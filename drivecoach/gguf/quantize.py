@@ -17,6 +17,7 @@ import numpy as np
 
 from drivecoach.errors import ModelError
 from drivecoach.files import written_aside
+from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
 
@@ -32,8 +33,6 @@ _REPLACED = (
     "split.count",
     "split.tensors.count",
 )
-# ggml type of a source -> how NumPy sees it.
-_NUMPY = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _CHUNK = 1 << 20
 """Values converted at a time: a model's largest tensor never stands in memory as float32."""
 
@@ -92,7 +91,7 @@ def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], 
 
 def _runs(data: np.ndarray, tensor: Tensor) -> Iterator[np.ndarray]:
     """A tensor cut into runs of whole rows, in the source's type."""
-    flat = data[tensor.offset : tensor.offset + tensor.nbytes].view(_NUMPY[tensor.type])
+    flat = data[tensor.offset : tensor.offset + tensor.nbytes].view(NUMPY[tensor.type])
     width = tensor.shape[0] if tensor.shape else 1
     rows = flat.reshape(-1, width)
     step = max(1, _CHUNK // width)
@@ -104,8 +103,7 @@ def _convert(tensor: Tensor, kind: str, rows: np.ndarray) -> bytes:
     """Rows of a tensor as bytes of the type ``kind``; runs in several threads at a time."""
     if kind == tensor.type:
         return rows.tobytes()
-    # A BF16 number is the upper half of a float32.
-    values = (rows.astype(np.uint32) << 16).view(np.float32) if tensor.type == "BF16" else rows.astype(np.float32)
+    values = floats(rows, tensor.type).astype(np.float32, copy=False)
     if not np.isfinite(values).all():
         raise ModelError(
             f"tensor {tensor.name} holds numbers that are not finite",

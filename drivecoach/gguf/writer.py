@@ -16,9 +16,9 @@ import numpy as np
 from drivecoach.errors import Fault, ModelError
 from drivecoach.files import written_aside
 from drivecoach.gguf.architectures import Architecture, architecture_of, head_dim, rope_parameters
+from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.vocab import Vocabulary, read_vocabulary
 
-_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _CHUNK = 1 << 22
 """Values converted at a time."""
 _SKIPPED = (".rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias")
@@ -51,9 +51,7 @@ class _Source:
             halves = raw.reshape(self.heads, 2, self.shape[0] // self.heads // 2, *self.shape[1:])
             raw = halves.swapaxes(1, 2).reshape(-1)
         for start in range(0, len(raw), _CHUNK):
-            part = raw[start : start + _CHUNK]
-            if self.dtype == "BF16":
-                part = (part.astype(np.uint32) << 16).view(np.float32)
+            part = floats(raw[start : start + _CHUNK], self.dtype)
             if self.shift:
                 part = part.astype(np.float32) + np.float32(self.shift)
             with np.errstate(over="ignore"):
@@ -150,8 +148,8 @@ def _tensors(model_dir: Path, config: dict[str, Any], architecture: Architecture
         if name is None:
             faults.append(Fault(key, f"shape {list(shape)}", "tensors that llama.cpp knows"))
             continue
-        if dtype not in _NUMPY:
-            faults.append(Fault(key, dtype, "one of " + ", ".join(_NUMPY)))
+        if dtype not in NUMPY:
+            faults.append(Fault(key, dtype, "one of " + ", ".join(NUMPY)))
             continue
         role = name.split(".")[-2]
         found.append(
@@ -159,7 +157,7 @@ def _tensors(model_dir: Path, config: dict[str, Any], architecture: Architecture
                 name,
                 shape,
                 dtype,
-                partial(np.fromfile, path, _NUMPY[dtype], math.prod(shape), offset=offset),
+                partial(np.fromfile, path, NUMPY[dtype], math.prod(shape), offset=offset),
                 heads=permuted.get(role, 0) if architecture.permute_qk else 0,
                 shift=architecture.norm_shift if name.endswith("norm.weight") else 0.0,
             )

@@ -13,7 +13,7 @@ import ollama
 from drivecoach.chat import CLOSING, OPENING, Message
 from drivecoach.chat.template import refuse_control_tokens
 from drivecoach.domain import JsonObject
-from drivecoach.errors import RuntimeFailure
+from drivecoach.errors import RuntimeFailure, first_line
 from drivecoach.runtime.base import TIMEOUT, WARM, Again, Busy, Completion, Down
 
 _RESTART = "the server has trouble; see its log"
@@ -116,8 +116,7 @@ class Ollama:
             # raised by the client for an address it cannot read and for an answer of another form
             if isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{"):
                 raise Again(f"Ollama broke off in the middle of an answer: {error}", hint="try again") from error
-            reason = str(error).partition("\n")[0]
             raise RuntimeFailure(
-                f"what answers for {self.name} does not speak Ollama's protocol: {reason}",
+                f"what answers for {self.name} does not speak Ollama's protocol: {first_line(error)}",
                 hint="check --host and OLLAMA_HOST; the default is http://127.0.0.1:11434",
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach.chat import CLOSING, Chat, Message
-from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
+from drivecoach.config import check_model_name
+from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
 from drivecoach.export import modelfile
 from drivecoach.files import sha256
 from drivecoach.gguf.reader import describe
@@ -19,9 +19,6 @@ from drivecoach.runtime.base import Completion
 from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.serve.thinking import ThinkSplitter
 from drivecoach.serve.wire import WireError
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A model's name that is safe in a path, a URL and a Modelfile."""
 
 Emit = Callable[[str, str], bool]
 """Gets (reasoning, answer) as they grow; True stops the generation."""
@@ -40,11 +37,7 @@ class ServedModel:
     """A GGUF file that drivecoach exported, in the embedded llama.cpp."""
 
     def __init__(self, path: Path, name: str) -> None:
-        if not NAME.fullmatch(name):
-            raise ModelError(
-                f"{name[:80]!r} is no name for a model",
-                hint="use letters, digits and . _ - (64 at most): --name goDrive",
-            )
+        check_model_name(name)
         self.name = name
         self.runtime = LlamaCpp(path)
         self.runtime.start()

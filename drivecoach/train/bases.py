@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from drivecoach.chat import Chat
 from drivecoach.config import BaseConfig
-from drivecoach.errors import ModelError
+from drivecoach.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -97,9 +97,8 @@ def _fetched(name: str, load: Any) -> Any:
     try:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"cannot load {name}: {reason}",
+            f"cannot load {name}: {first_line(error)}",
             hint="check base.name and the network, set base.source: modelscope, or give a local folder "
             "(base.source: local)",
         ) from error

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from pydantic import BaseModel
+
 from drivecoach.chat import Chat
 
 QUESTIONS = (
@@ -30,6 +32,33 @@ QUESTIONS = (
 """Question, right answer, wrong answer. The first two, in both languages, are the article's own."""
 
 _ANSWER_TOKENS = 24
+
+
+class Known(BaseModel, frozen=True, extra="forbid"):
+    """The shares of questions whose right answer is likelier than the wrong one."""
+
+    base: float
+    tuned: float
+
+
+class Forgetting(BaseModel, frozen=True, extra="forbid"):
+    """Base and tuned model side by side."""
+
+    forgetting: float
+    """The mean loss of likelihood in nats per token, gains counted as none: 0 is nothing lost."""
+    likelihood_change: float
+    """The mean change, gains included."""
+    known: Known
+
+
+class Change(BaseModel, frozen=True):
+    """What became of one question."""
+
+    question: str
+    right: str
+    base: str
+    tuned: str
+    likelihood_change: float
 
 
 @dataclass(frozen=True)
@@ -70,29 +99,19 @@ def ask(model: Any, tokenizer: Any, chat: Chat) -> list[Asked]:
     return asked
 
 
-def compare(base: Sequence[Asked], tuned: Sequence[Asked]) -> dict[str, Any]:
-    """Base and tuned model side by side.
-
-    ``forgetting`` is the mean loss of likelihood in nats per token, gains counted as none: 0 is nothing lost.
-    ``likelihood_change`` is the mean change, gains included. ``known`` are the shares of questions whose right answer
-    is likelier than the wrong one.
-    """
+def compare(base: Sequence[Asked], tuned: Sequence[Asked]) -> tuple[Forgetting, list[Change]]:
+    """Base and tuned model side by side, on the whole and question by question."""
     changes = [after.likelihood - before.likelihood for before, after in zip(base, tuned, strict=True)]
-    return {
-        "forgetting": mean(max(0.0, -change) for change in changes),
-        "likelihood_change": mean(changes),
-        "known": {"base": mean(a.knows for a in base), "tuned": mean(a.knows for a in tuned)},
-        "questions": [
-            {
-                "question": question,
-                "right": right,
-                "base": before.answer,
-                "tuned": after.answer,
-                "likelihood_change": change,
-            }
-            for (question, right, _), before, after, change in zip(QUESTIONS, base, tuned, changes, strict=True)
-        ],
-    }
+    whole = Forgetting(
+        forgetting=mean(max(0.0, -change) for change in changes),
+        likelihood_change=mean(changes),
+        known=Known(base=mean(a.knows for a in base), tuned=mean(a.knows for a in tuned)),
+    )
+    each = [
+        Change(question=question, right=right, base=before.answer, tuned=after.answer, likelihood_change=change)
+        for (question, right, _), before, after, change in zip(QUESTIONS, base, tuned, changes, strict=True)
+    ]
+    return whole, each
 
 
 def _likelihood(model: Any, tokenizer: Any, prompt: list[int], answer: str) -> float:

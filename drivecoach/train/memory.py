@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from drivecoach.config import TrainConfig
-from drivecoach.errors import TrainError
+from drivecoach.errors import TrainError, first_line
 from drivecoach.train.rows import TokenRow
 
 _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory")
@@ -25,7 +25,7 @@ def explained(settings: TrainConfig) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise TrainError(
-            f"out of memory: {str(error).splitlines()[0] if str(error) else 'no more memory'}",
+            f"out of memory: {first_line(error)}",
             hint="; ".join(_remedies(settings)) + "; then run the same command again",
         ) from error
 

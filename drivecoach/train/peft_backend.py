@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drivecoach.chat import Chat
-from drivecoach.config import LoraConfig, Recipe
+from drivecoach.config import LoraConfig
 from drivecoach.errors import TrainError
 from drivecoach.train import bases
+from drivecoach.train.backend import Job
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 NAME = "peft"
 OWN_LOSS = False
+PRETRAINED = True
 
 
-def load(recipe: Recipe, chat: Chat, dtype: Any) -> tuple[Any, Any]:
+def load(job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
     """The recipe's base in ``dtype``, its adapter (if any) in place, and its tokenizer; ready to be trained."""
-    settings = recipe.train
-    tokenizer = bases.load_tokenizer(recipe.base, chat)
-    model = bases.load_model(recipe.base, dtype, **(_four_bits(dtype) if settings.quantize else {}))
+    base, settings = job.recipe.base, job.recipe.train
+    tokenizer = bases.load_tokenizer(base, job.chat)
+    model = bases.load_model(base, dtype, **(_four_bits(dtype) if settings.quantize else {}))
     if settings.lora is None:
         return model, tokenizer
     if settings.quantize:
@@ -43,7 +48,7 @@ def adapt(model: Any, lora: LoraConfig) -> Any:
     return peft.get_peft_model(model, adapter)
 
 
-def _four_bits(dtype: Any) -> dict[str, Any]:
+def _four_bits(dtype: torch.dtype) -> dict[str, Any]:
     """QLoRA's way to hold the base: 4-bit NormalFloat, doubly quantized (arXiv 2305.14314)."""
     try:
         import bitsandbytes  # noqa: F401

@@ -12,16 +12,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from drivecoach.chat import Chat
 from drivecoach.config import BaseConfig, Recipe
-from drivecoach.data import Pair
 from drivecoach.errors import ModelError
+from drivecoach.train.backend import Job
 from drivecoach.train.rows import IGNORED, TokenRow, token_rows
 
 PROBE_STEPS = 20
 _SAMPLE = 2000
 """Rows that are tokenized; the tokens of more are estimated from these."""
 _NEEDED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a few steps took."""
+
+    seconds_per_step: float
+    peak_bytes: int
+    seconds: float
+    """Of the whole run, at that speed."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,12 @@ class Plan:
     """Gradients and Adam's two moments of what is trained, in 32 bits."""
     download: dict[str, int] | None
     """Files of the base that are not here yet, with their sizes; None when the hub cannot be asked."""
-    probe: dict[str, float] | None
-    """``seconds_per_step``, ``peak_bytes``, ``seconds`` (of the whole run); None when the probe did not fit."""
+    probe: Probe | None
+    """None when the model does not fit into memory."""
 
 
-def plan(recipe: Recipe, chat: Chat, train: Sequence[Pair], steps: int = PROBE_STEPS) -> Plan:
-    """Measure what ``recipe`` would take on this machine; only the base's config and tokenizer are downloaded.
+def plan(job: Job, steps: int = PROBE_STEPS) -> Plan:
+    """Measure what ``job`` would take on this machine; only the base's config and tokenizer are downloaded.
 
     The probe trains random weights of the base's own shape: the speed is the same. A 4-bit base is probed in 16 bits.
     """
@@ -53,17 +62,17 @@ def plan(recipe: Recipe, chat: Chat, train: Sequence[Pair], steps: int = PROBE_S
 
     from drivecoach.train.trainer import dtype
 
-    settings = recipe.train
-    config, tokenizer = _shape(recipe, chat, train)
+    recipe, settings = job.recipe, job.recipe.train
+    config, tokenizer = _shape(job)
     with torch.device("meta"):
         whole = _adapted(recipe, _random(config, dtype(settings)))
     parameters = sum(weight.numel() for weight in whole.parameters())
     trained = sum(weight.numel() for weight in whole.parameters() if weight.requires_grad)
-    sample = train[:_SAMPLE]
-    rows = token_rows(sample, chat, tokenizer, settings.max_length, drop=True)
+    sample = job.train[:_SAMPLE]
+    rows = token_rows(sample, job.chat, tokenizer, settings.max_length, drop=True)
     if not rows:
         raise ModelError("no row is short enough to train on", hint="raise train.max_length")
-    scale = len(train) / len(sample)
+    scale = len(job.train) / len(sample)
     used = round(len(rows) * scale)
     per_epoch = math.ceil(math.ceil(used / settings.batch_size) / settings.gradient_accumulation)
     total = settings.max_steps or math.ceil(per_epoch * settings.epochs)
@@ -71,8 +80,8 @@ def plan(recipe: Recipe, chat: Chat, train: Sequence[Pair], steps: int = PROBE_S
     weights = round((parameters - trained) * width) + trained * 4
     probe = None
     if weights + trained * 12 < 0.8 * _memory():
-        probe = _probe(recipe, config, rows, steps)
-        probe["seconds"] = probe["seconds_per_step"] * total
+        seconds, peak = _probe(recipe, config, rows, steps)
+        probe = Probe(seconds, peak, seconds * total)
     return Plan(
         parameters=parameters,
         trained_parameters=trained,
@@ -87,18 +96,21 @@ def plan(recipe: Recipe, chat: Chat, train: Sequence[Pair], steps: int = PROBE_S
     )
 
 
-def _shape(recipe: Recipe, chat: Chat, train: Sequence[Pair]) -> tuple[Any, Any]:
+def _shape(job: Job) -> tuple[Any, Any]:
+    """The base's configuration and tokenizer; of a pretrained one no weights are fetched."""
+    import torch
     from transformers import AutoConfig
 
-    from drivecoach.train import bases, trainer
+    from drivecoach.train import bases, nano_backend
 
-    if recipe.base.source == "nano":
-        model, tokenizer = trainer.load(None, recipe, chat, train)
+    base = job.recipe.base
+    if base.source == "nano":
+        model, tokenizer = nano_backend.load(job, torch.float32)
         return model.config, tokenizer
-    tokenizer = bases.load_tokenizer(recipe.base, chat)
-    source = bases.locate(recipe.base)
+    tokenizer = bases.load_tokenizer(base, job.chat)
+    source = bases.locate(base)
     try:
-        return AutoConfig.from_pretrained(source, revision=recipe.base.revision), tokenizer
+        return AutoConfig.from_pretrained(source, revision=base.revision), tokenizer
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"cannot read the config of {source}: {error}", hint="check base.name and the network"
@@ -117,8 +129,8 @@ def _adapted(recipe: Recipe, model: Any) -> Any:
     return peft_backend.adapt(model, recipe.train.lora) if recipe.train.lora else model
 
 
-def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) -> dict[str, float]:
-    """Train ``steps`` optimizer steps; the median of their times, the first two left out."""
+def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) -> tuple[float, int]:
+    """Train ``steps`` optimizer steps; the median of their seconds (the first two left out), and the peak in bytes."""
     import torch
 
     from drivecoach.train.muon import own_optimizer
@@ -150,7 +162,7 @@ def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) ->
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     peak = torch.cuda.max_memory_allocated() if device == "cuda" else _resident_peak()
-    return {"seconds_per_step": median(times[2:] or times), "peak_bytes": peak}
+    return median(times[2:] or times), peak
 
 
 def _filled(ids: list[int], filling: int, width: int) -> list[int]:

@@ -4,28 +4,167 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from datasets import Dataset
-from drivecoach.chat import Chat
-from drivecoach.config import Recipe, TrainConfig
-from drivecoach.data import Pair
-from drivecoach.domains.load import load_domain
+from drivecoach.config import TrainConfig
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
-from drivecoach.train import checkpoints, forgetting, memory, nano, processes
-from drivecoach.train.fit import Backend
+from drivecoach.train import checkpoints, forgetting, memory, processes
+from drivecoach.train.backend import Backend, Job
 from drivecoach.train.muon import own_optimizer
 from drivecoach.train.progress import Report, plot_loss, training_bar
+from drivecoach.train.result import Best, TrainResult
 from drivecoach.train.rows import TokenRow, exact_matches, token_rows
+from drivecoach.train.trackers import check_trackers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _BEST = {"validation_loss": "eval_loss", "exact_match": "eval_exact_match"}
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A job's pairs as token ids."""
+
+    train: Sequence[TokenRow]
+    held_out: Sequence[TokenRow]
+    too_long: int
+
+
+def fit(backend: Backend, job: Job) -> TrainResult:
+    """Fit the job's base to its pairs and leave in its folder: the model or adapter, tokenizer, metrics, plot.
+
+    Goes on from the last complete checkpoint in the folder when there is one. Raises TrainError when a tracker is not
+    installed, the loss is not finite, or memory is too small; DataError when no row is short enough.
+    """
+    check_trackers(job.recipe.train.report_to)
+    set_seed(job.recipe.train.seed)  # an adapter's first weights are random
+    model, tokenizer = _load_base(backend, job)
+    rows = _tokenize(job, tokenizer)
+    # An adapter does nothing at first, so these are the base's own answers.
+    asked = forgetting.ask(model, tokenizer, job.chat) if backend.PRETRAINED else None
+    job = _with_batch_that_fits(job, model, rows)
+    trainer = _train(backend, job, model, tokenizer, rows)
+    fitted = _save(job, trainer)
+    forgotten = _ask_again(job, trainer, asked) if asked else None
+    return _result(job, trainer, rows, fitted, forgotten)
+
+
+def _load_base(backend: Backend, job: Job) -> tuple[Any, PreTrainedTokenizerBase]:
+    with memory.explained(job.recipe.train):
+        return backend.load(job, dtype(job.recipe.train))
+
+
+def _tokenize(job: Job, tokenizer: PreTrainedTokenizerBase) -> _Rows:
+    """The pairs as token ids; those that are too long are refused or left out, as the recipe says."""
+    settings, drop = job.recipe.train, job.recipe.data.refused == "drop"
+    train = token_rows(job.train, job.chat, tokenizer, settings.max_length, drop=drop)
+    held_out = token_rows(job.validation, job.chat, tokenizer, settings.max_length, drop=drop)
+    too_long = len(job.train) + len(job.validation) - len(train) - len(held_out)
+    if too_long:
+        job.say(f"train: {too_long} row(s) are longer than {settings.max_length} tokens and left out")
+    if not train:
+        raise DataError("no row is short enough to train on", hint="raise train.max_length")
+    if settings.best_by and not held_out:
+        raise DataError("train.best_by needs validation rows, and there are none", hint="raise data.validation")
+    return _Rows(train, held_out, too_long)
+
+
+def _with_batch_that_fits(job: Job, model: Any, rows: _Rows) -> Job:
+    """The job with the largest batch that fits into memory, where the recipe asks for that; else as it is."""
+    if not job.recipe.train.auto_batch:
+        return job
+    settings = memory.auto_batch(model, rows.train, job.recipe.train)
+    job.say(f"train: batches of {settings.batch_size} × {settings.gradient_accumulation} fit")
+    return replace(job, recipe=job.recipe.model_copy(update={"train": settings}))
+
+
+def _train(
+    backend: Backend, job: Job, model: Any, tokenizer: PreTrainedTokenizerBase, rows: _Rows
+) -> _Trainer:
+    """Every step that is still to do; the trainer that did them holds the model and the figures."""
+    settings, folder = job.recipe.train, job.folder
+    if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
+    with training_bar(shown=processes.is_first()) as bar:
+        trainer = _Trainer(
+            model=model,
+            args=_arguments(settings, folder, evaluate=bool(rows.held_out)),
+            train_dataset=Dataset.from_list(list(rows.train)),
+            eval_dataset=Dataset.from_list(list(rows.held_out)) if rows.held_out else None,
+            processing_class=tokenizer,
+            callbacks=[Report(folder, bar), checkpoints.Seal(), *_stopping(settings)],
+            optimizers=(own_optimizer(model, settings), None),
+        )
+        trainer.own_loss = torch.cuda.is_available() or backend.OWN_LOSS
+        trainer.held_out = rows.held_out if settings.best_by == "exact_match" else ()
+        trainer.remove_callback(PrinterCallback)
+        start = _last_checkpoint(job)
+        with memory.explained(settings):
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+    return trainer
+
+
+def _last_checkpoint(job: Job) -> Path | None:
+    with processes.first_goes_ahead():
+        start = checkpoints.last_complete(job.folder / checkpoints.FOLDER)
+    if start:
+        job.say(f"train: going on from step {start.name.rpartition('-')[2]}")
+    return start
+
+
+def _save(job: Job, trainer: _Trainer) -> Path:
+    """Write model or adapter, tokenizer and plot; the checkpoints have served their time."""
+    fitted = job.folder / ("model" if job.recipe.train.lora is None else "adapter")
+    trainer.save_model(str(fitted))
+    if processes.is_first():
+        plot_loss(job.folder)
+        trainer.processing_class.save_pretrained(str(fitted))
+        (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
+        shutil.rmtree(job.folder / checkpoints.FOLDER, ignore_errors=True)
+    return fitted
+
+
+def _ask_again(job: Job, trainer: _Trainer, asked: Sequence[forgetting.Asked]) -> forgetting.Forgetting:
+    """Ask the tuned model what the base was asked; every question goes into ``forgetting.json``."""
+    again = forgetting.ask(trainer.model, trainer.processing_class, job.chat)
+    whole, each = forgetting.compare(asked, again)
+    if processes.is_first():
+        questions = [change.model_dump() for change in each]
+        write_json(job.folder / "forgetting.json", {**whole.model_dump(), "questions": questions})
+    job.say(
+        f"train: general questions known before {whole.known.base:.0%}, now {whole.known.tuned:.0%}; "
+        f"forgetting {whole.forgetting:.2f}"
+    )
+    return whole
+
+
+def _result(
+    job: Job, trainer: _Trainer, rows: _Rows, fitted: Path, forgotten: forgetting.Forgetting | None
+) -> TrainResult:
+    state, weights, by = trainer.state, list(trainer.model.parameters()), job.recipe.train.best_by
+    return TrainResult(
+        fitted=fitted.name,
+        parameters=sum(weight.numel() for weight in weights),
+        trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        steps=state.global_step,
+        rows=len(rows.train),
+        too_long=rows.too_long,
+        longest_row=max(len(row["input_ids"]) for row in rows.train),
+        loss=_last(state.log_history, "loss") or _last(state.log_history, "train_loss"),
+        validation_loss=_last(state.log_history, "eval_loss"),
+        best=Best(by=by, step=state.best_global_step, value=state.best_metric) if by else None,
+        forgetting=forgotten,
+    )
 
 
 class _Trainer(SFTTrainer):
@@ -47,102 +186,7 @@ class _Trainer(SFTTrainer):
         return output
 
 
-def run(
-    backend: Backend | None,
-    recipe: Recipe,
-    chat: Chat,
-    train: Sequence[Pair],
-    validation: Sequence[Pair],
-    folder: Path,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """See `drivecoach.train.fit.fit`; ``backend`` is None for the embedded base, which is made here."""
-    settings = recipe.train
-    set_seed(settings.seed)  # an adapter's first weights are random
-    with memory.explained(settings):
-        model, tokenizer = load(backend, recipe, chat, train)
-    drop = recipe.data.refused == "drop"
-    rows = token_rows(train, chat, tokenizer, settings.max_length, drop=drop)
-    held_out = token_rows(validation, chat, tokenizer, settings.max_length, drop=drop)
-    too_long = len(train) + len(validation) - len(rows) - len(held_out)
-    if too_long:
-        say(f"train: {too_long} row(s) are longer than {settings.max_length} tokens and left out")
-    if not rows:
-        raise DataError("no row is short enough to train on", hint="raise train.max_length")
-    if settings.best_by and not held_out:
-        raise DataError("train.best_by needs validation rows, and there are none", hint="raise data.validation")
-    base = None if backend is None else forgetting.ask(model, tokenizer, chat)  # an adapter does nothing at first
-    if settings.auto_batch:
-        settings = memory.auto_batch(model, rows, settings)
-        say(f"train: batches of {settings.batch_size} × {settings.gradient_accumulation} fit")
-    if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
-    with training_bar(shown=processes.is_first()) as bar:
-        trainer = _Trainer(
-            model=model,
-            args=_arguments(settings, folder, evaluate=bool(held_out)),
-            train_dataset=Dataset.from_list(list(rows)),
-            eval_dataset=Dataset.from_list(list(held_out)) if held_out else None,
-            processing_class=tokenizer,
-            callbacks=[Report(folder, bar), checkpoints.Seal(), *_stopping(settings)],
-            optimizers=(own_optimizer(model, settings), None),
-        )
-        trainer.own_loss = torch.cuda.is_available() or (backend is not None and backend.OWN_LOSS)
-        trainer.held_out = held_out if settings.best_by == "exact_match" else ()
-        trainer.remove_callback(PrinterCallback)
-        with processes.first_goes_ahead():
-            start = checkpoints.last_complete(folder / checkpoints.FOLDER)
-        if start:
-            say(f"train: going on from step {start.name.rpartition('-')[2]}")
-        with memory.explained(settings):
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
-    results = _finish(trainer, tokenizer, recipe, rows, too_long, folder)
-    if base is not None:
-        compared = forgetting.compare(base, forgetting.ask(trainer.model, tokenizer, chat))
-        if processes.is_first():
-            write_json(folder / "forgetting.json", compared)
-        results["forgetting"] = {key: value for key, value in compared.items() if key != "questions"}
-        before, after = (f"{compared['known'][model]:.0%}" for model in ("base", "tuned"))
-        say(f"train: general questions known before {before}, now {after}; forgetting {compared['forgetting']:.2f}")
-    return results
-
-
-def _finish(
-    trainer: Any, tokenizer: Any, recipe: Recipe, rows: Sequence[TokenRow], too_long: int, folder: Path
-) -> dict[str, Any]:
-    fitted = folder / ("model" if recipe.train.lora is None else "adapter")
-    trainer.save_model(str(fitted))
-    state, weights = trainer.state, list(trainer.model.parameters())
-    if processes.is_first():
-        plot_loss(folder)
-        tokenizer.save_pretrained(str(fitted))
-        (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
-        shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)
-    by = recipe.train.best_by
-    return {
-        "fitted": fitted.name,
-        "parameters": sum(weight.numel() for weight in weights),
-        "trained_parameters": sum(weight.numel() for weight in weights if weight.requires_grad),
-        "steps": state.global_step,
-        "rows": len(rows),
-        "too_long": too_long,
-        "longest_row": max(len(row["input_ids"]) for row in rows),
-        "loss": _last(state.log_history, "loss") or _last(state.log_history, "train_loss"),
-        "validation_loss": _last(state.log_history, "eval_loss"),
-        **({"best_step": state.best_global_step, f"best_{by}": state.best_metric} if by else {}),
-    }
-
-
-def load(backend: Backend | None, recipe: Recipe, chat: Chat, train: Sequence[Pair]) -> tuple[Any, Any]:
-    """The recipe's base and tokenizer, ready to be trained; the embedded base is made from nothing."""
-    if backend is not None:
-        return backend.load(recipe, chat, dtype(recipe.train))
-    texts = (chat.prompt(pair.input, pair.history) + chat.completion(pair.output) for pair in train)
-    tokenizer = nano.make_tokenizer(load_domain(recipe.domain).vocabulary(), texts, chat)
-    return nano.make_model(recipe.base.nano, tokenizer, recipe.train.max_length, recipe.train.seed), tokenizer
-
-
-def dtype(settings: TrainConfig) -> Any:
+def dtype(settings: TrainConfig) -> torch.dtype:
     """The torch dtype that a recipe trains in on this machine."""
     if settings.precision == "auto":
         bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
@@ -195,5 +239,5 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
     )
 
 
-def _last(history: list[dict[str, Any]], key: str) -> float | None:
+def _last(history: Sequence[Mapping[str, float]], key: str) -> float | None:
     return next((entry[key] for entry in reversed(history) if key in entry), None)

@@ -13,26 +13,31 @@ os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")  # it would call home w
 import unsloth  # noqa: F401
 # isort: on
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drivecoach.chat import Chat
-from drivecoach.config import Recipe
-from drivecoach.errors import ModelError
+from drivecoach.errors import ModelError, first_line
 from drivecoach.train import bases
+from drivecoach.train.backend import Job
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 NAME = "unsloth"
 OWN_LOSS = True
+PRETRAINED = True
 
 
-def load(recipe: Recipe, chat: Chat, dtype: Any) -> tuple[Any, Any]:
+def load(job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
     """The recipe's base in ``dtype``, its adapter (if any) in place, and its tokenizer; ready to be trained."""
     from unsloth import FastLanguageModel
 
-    settings, source = recipe.train, bases.locate(recipe.base)
+    base, settings = job.recipe.base, job.recipe.train
+    source = bases.locate(base)
     try:
         model, tokenizer = FastLanguageModel.from_pretrained(
             model_name=source,
-            revision=recipe.base.revision,
+            revision=base.revision,
             max_seq_length=settings.max_length,
             dtype=dtype,
             load_in_4bit=settings.quantize == "4bit",
@@ -41,9 +46,8 @@ def load(recipe: Recipe, chat: Chat, dtype: Any) -> tuple[Any, Any]:
             trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"Unsloth cannot load {source}: {reason}",
+            f"Unsloth cannot load {source}: {first_line(error)}",
             hint="check base.name and the network, or set train.backend: peft",
         ) from error
     if settings.lora is not None:
@@ -60,4 +64,4 @@ def load(recipe: Recipe, chat: Chat, dtype: Any) -> tuple[Any, Any]:
             random_state=settings.seed,
             max_seq_length=settings.max_length,
         )
-    return model, bases.fit_tokenizer(tokenizer, chat, source)
+    return model, bases.fit_tokenizer(tokenizer, job.chat, source)

@@ -1,4 +1,4 @@
-"""One contract for both training backends, each really run, in its own process (Unsloth changes TRL)."""
+"""One contract for every training backend, each really run, in its own process (Unsloth changes TRL)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from drivecoach.config import load_recipe
+from drivecoach.config import Recipe, load_recipe
+from drivecoach.errors import RecipeError
+from drivecoach.pipeline import Run
+from drivecoach.train.backend import BACKENDS
 from tests.support.recipes import TINY, tiny_base, write_rows
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +30,8 @@ run = Run(Path(sys.argv[1]), Recipe.model_validate_json(sys.argv[2]), said.appen
 run.save_recipe()
 run.prepare()
 class Broken(Exception): pass
-import drivecoach.train.fit as fit
-fit.choose_backend(run.recipe.train.backend)
+from drivecoach.train.backend import choose_backend
+choose_backend(run.recipe)
 from drivecoach.train.checkpoints import Seal
 whole = Seal.on_save
 def on_save(self, args, state, control, **rest):
@@ -40,7 +43,8 @@ try:
 except Broken:
     Seal.on_save = whole
 trained = run.train()
-print(json.dumps({"said": said, "trained": trained, "exported": run.export(), "unsloth": "unsloth" in sys.modules}))
+results = {"trained": trained.model_dump(), "exported": run.export().model_dump()}
+print(json.dumps({"said": said, **results, "unsloth": "unsloth" in sys.modules}))
 """
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="drivecoach[qlora] is not installed")
@@ -48,7 +52,9 @@ UNSLOTH = [
     pytest.mark.unsloth,
     pytest.mark.skipif(find_spec("unsloth") is None, reason="the extra drivecoach[unsloth] is not installed"),
 ]
-BACKENDS = [
+NANO = json.dumps({"hidden_size": 32, "layers": 1, "heads": 1, "kv_heads": 1, "head_dim": 16, "intermediate_size": 32})
+CASES = [
+    ("nano", None),
     ("peft", None),
     pytest.param("unsloth", None, marks=UNSLOTH),
     pytest.param("unsloth", "4bit", marks=[*UNSLOTH, needs_bitsandbytes]),
@@ -64,10 +70,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"folder": folder, "recipe": recipe, "losses": {}}
 
 
-@pytest.mark.parametrize(("backend", "quantize"), BACKENDS)
+@pytest.mark.parametrize(("backend", "quantize"), CASES)
 def test_a_backend_trains_resumes_and_is_exported(backend: str, quantize: str | None, made: dict[str, Any]) -> None:
     pytest.importorskip("trl")
-    settings = [*made["recipe"], f"train.backend={backend}", f"train.quantize={quantize or 'null'}"]
+    settings = [*made["recipe"], f"train.quantize={quantize or 'null'}"]
+    nano = backend == "nano"
+    settings += ["base.source=nano", f"base.nano={NANO}", "train.lora=null"] if nano else [f"train.backend={backend}"]
     recipe = load_recipe(ROOT / "recipes/messages-jsonl.yaml", settings)
     folder = made["folder"] / f"{backend}-{quantize}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
@@ -78,47 +86,90 @@ def test_a_backend_trains_resumes_and_is_exported(backend: str, quantize: str | 
     assert results["unsloth"] == (backend == "unsloth")
     assert "train: going on from step 2" in results["said"]
     trained = results["trained"]
-    assert trained["steps"] == 4 and trained["fitted"] == "adapter" and trained["best_step"] in (2, 4)
-    assert (folder / "train/adapter/adapter_model.safetensors").is_file()
+    assert trained["steps"] == 4 and trained["best"]["step"] in (2, 4)
+    assert trained["fitted"] == ("model" if nano else "adapter")
+    weights = "model/model.safetensors" if nano else "adapter/adapter_model.safetensors"
+    assert (folder / "train" / weights).is_file()
+    assert (trained["forgetting"] is None) == nano, "only a base that knows something can forget"
+    assert (folder / "train/forgetting.json").exists() != nano
     assert not list(folder.rglob("*.bin")) and not list((folder / "train").glob("checkpoints/*"))
     assert results["exported"]["agreement"]["with_merged_model"]["chat-f16.gguf"] >= 0.9  # ties within rounding
     metrics = [json.loads(line) for line in (folder / "train/metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in metrics if "loss" in line]
     assert len(losses) == 4
+    if nano:
+        return
     made["losses"][backend] = losses
     # An adapter does nothing at first: the same rows, the same masks and the same order give the same first loss, but
     # for what 4 bits take off the base.
     assert losses[0] == pytest.approx(made["losses"]["peft"][0], rel=2e-2 if quantize else 2e-3)
 
 
+def _asking_for(backend: str) -> Recipe:
+    return load_recipe(ROOT / "recipes/messages-jsonl.yaml", [f"train.backend={backend}"])
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS.names() if name != "unsloth"])
+def test_a_shipped_backend_goes_by_the_name_it_has_in_recipes(name: str) -> None:
+    backend = BACKENDS.load(name)
+    assert backend.NAME == name
+
+
+def test_nano_brings_its_own_backend_and_several_processes_take_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    from drivecoach.train.backend import choose_backend
+
+    nano = load_recipe(ROOT / "recipes/nano.yaml", ["train.backend=auto"])
+    assert choose_backend(nano).NAME == "nano"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert choose_backend(_asking_for("auto")).NAME == "peft"
+
+
+@pytest.mark.parametrize("name", ["pfet", "nano"])
+def test_a_backend_that_nobody_has_is_named_before_anything_starts(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=f"no '{name}'") as caught:
+        Run(tmp_path / "run", _asking_for(name))
+    assert "auto, peft, unsloth" in caught.value.hint and "base.source: nano" in caught.value.hint
+
+
+def test_an_installed_package_may_bring_a_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from importlib.metadata import EntryPoint
+
+    from drivecoach.train.backend import choose_backend
+
+    entry = EntryPoint("mine", "drivecoach.train.peft_backend", "drivecoach.backends")
+    monkeypatch.setattr("drivecoach.registry.entry_points", lambda group: [entry] if group == entry.group else [])
+    recipe = _asking_for("mine")
+    Run(tmp_path / "run", recipe)
+    assert choose_backend(recipe).NAME == "peft"
+
+
 def test_auto_takes_plain_peft_where_unsloth_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    from drivecoach.train.fit import choose_backend
+    from drivecoach.train.backend import choose_backend
 
     monkeypatch.setitem(sys.modules, "unsloth", None)
     monkeypatch.delitem(sys.modules, "drivecoach.train.unsloth_backend", raising=False)
     said: list[str] = []
-    assert choose_backend("auto", said.append).NAME == "peft"
-    assert "Unsloth cannot be used here" in said[0]
+    assert choose_backend(_asking_for("auto"), said.append).NAME == "peft"
+    assert "the backend unsloth cannot be used here" in said[0]
 
 
 def test_a_backend_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from drivecoach.errors import TrainError
-    from drivecoach.train.fit import choose_backend
+    from drivecoach.train.backend import choose_backend
 
     monkeypatch.setitem(sys.modules, "unsloth", None)
     monkeypatch.delitem(sys.modules, "drivecoach.train.unsloth_backend", raising=False)
     with pytest.raises(TrainError, match="backend unsloth cannot be used") as caught:
-        choose_backend("unsloth")
+        choose_backend(_asking_for("unsloth"))
     assert "drivecoach[unsloth]" in caught.value.hint
 
 
 @pytest.mark.parametrize("found", [None, "0.8.5"])
-def test_a_tracker_that_is_missing_or_too_new_is_named_before_anything_is_loaded(
-    found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_tracker_that_is_missing_or_too_new_is_named(
+    found: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drivecoach.chat import Chat
     from drivecoach.errors import TrainError
-    from drivecoach.train import fit as module
+    from drivecoach.train import trackers as module
 
     def version(name: str) -> str:
         if found is None or name != "swanlab":
@@ -126,7 +177,6 @@ def test_a_tracker_that_is_missing_or_too_new_is_named_before_anything_is_loaded
         return found
 
     monkeypatch.setattr(module, "version", version)
-    recipe = load_recipe(ROOT / "recipes/nano.yaml", ["train.report_to=[mlflow, swanlab]"])
     with pytest.raises(TrainError, match=r"mlflow, swanlab<0\.8") as caught:
-        module.fit(recipe, Chat(""), [], [], tmp_path)
+        module.check_trackers(["mlflow", "swanlab"])
     assert caught.value.hint == "pip install 'mlflow' 'swanlab<0.8'"

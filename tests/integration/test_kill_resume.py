@@ -132,9 +132,9 @@ def test_early_stopping_keeps_the_best_checkpoint(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "run/train/metrics.jsonl").read_text().splitlines()]
     validations = {line["step"]: line["eval_loss"] for line in lines if "eval_loss" in line}
     best = min(validations, key=lambda step: validations[step])
-    assert results["steps"] < 400 and results["best_step"] == best
-    assert results["best_validation_loss"] == validations[best]
-    assert results["steps"] - best == 2 * 5
+    assert results.steps < 400 and results.best is not None and results.best.step == best
+    assert results.best.value == validations[best]
+    assert results.steps - best == 2 * 5
 
 
 def test_the_best_checkpoint_can_be_that_of_the_most_right_answers(tmp_path: Path) -> None:
@@ -142,7 +142,8 @@ def test_the_best_checkpoint_can_be_that_of_the_most_right_answers(tmp_path: Pat
     run = Run(tmp_path / "run", recipe, lambda text: None)
     run.prepare()
     results = run.train()
-    assert 0 <= results["best_exact_match"] <= 1 and results["best_step"] in (10, 20)
+    assert results.best is not None and results.best.by == "exact_match"
+    assert 0 <= results.best.value <= 1 and results.best.step in (10, 20)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_what_to_change(tmp_path: Path) -> None:

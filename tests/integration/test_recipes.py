@@ -81,23 +81,23 @@ def test_a_recipe_runs_from_rows_to_answers(name: str, tmp_path: Path, monkeypat
     run = Run(tmp_path / "run", recipe, said.append)
     run.save_recipe()
     data = run.prepare()
-    assert data["train"] > 8 and (data["validation"] > 0 or name == "qwen3-32b-mix")
+    assert data.train > 8 and (data.validation > 0 or name == "qwen3-32b-mix")
 
     _break_after(2, monkeypatch)
     with pytest.raises(Broken):
         run.train()
     trained = run.train()
     assert "train: going on from step 2" in said
-    assert trained["steps"] == 4 and 0 < trained["trained_parameters"] < trained["parameters"]
+    assert trained.steps == 4 and 0 < trained.trained_parameters < trained.parameters
     assert (tmp_path / "run/train/loss.png").is_file()
     metrics = [json.loads(line) for line in (tmp_path / "run/train/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in metrics if "loss" in line] == [1, 2, 3, 4]
     if recipe.train.best_by:
-        assert trained["best_step"] in (2, 4)
-    assert trained["forgetting"]["known"]["tuned"] <= 1
+        assert trained.best is not None and trained.best.step in (2, 4)
+    assert trained.forgetting is not None
 
     exported = run.export()
-    assert set(exported["files"]) == {f"{recipe.export.name}-{kind}.gguf" for kind in ("f16", "q4_K_M")}
+    assert set(exported.files) == {f"{recipe.export.name}-{kind}.gguf" for kind in ("f16", "q4_K_M")}
     question = QUESTIONS[0] if setup.form else run.pairs("train")[0].input
     f16 = tmp_path / "run/export" / f"{recipe.export.name}-f16.gguf"
     with open_runtime(str(f16)) as runtime:
@@ -108,9 +108,9 @@ def test_a_recipe_runs_from_rows_to_answers(name: str, tmp_path: Path, monkeypat
         assert answer.text == expected
     _speaks_its_family(run, f16.with_name("Modelfile").read_text(encoding="utf-8"))
     monkeypatch.setattr("drivecoach.pipeline.UNIFORM_STATES", 20)
-    scores = run.evaluate(lambda rows: lambda: None)
-    assert ("test, not thinking" in scores) == (recipe.chat.thinking == "mixed" and data["test"] > 0)
-    assert all(part["rows"] == (data["test"] if name.startswith("test") else 20) for name, part in scores.items())
+    scores = run.evaluate(lambda rows: lambda: None).root
+    assert ("test, not thinking" in scores) == (recipe.chat.thinking == "mixed" and data.test > 0)
+    assert all(part.rows == (data.test if name.startswith("test") else 20) for name, part in scores.items())
 
 
 def _break_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,8 @@ class Server:
         if path == "/counts":
             return 200, dict(self._counts), False
         if path == "/api/show":
-            return 200, {"modelfile": "", "capabilities": ["completion"], "model_info": {"drivecoach.domain": "driving"}}, False
+            told = {"drivecoach.domain": "driving"}
+            return 200, {"modelfile": "", "capabilities": ["completion"], "model_info": told}, False
         text = DRIVING.write_answer(DRIVING.teach(DRIVING.read_input(body["prompt"])))
         number = next(self._requests) if self._bad else 1
         seeded = "seed" in (body.get("options") or {})

@@ -10,7 +10,7 @@ from drivecoach.domain import AnyDomain
 from drivecoach.domains import stored
 from drivecoach.domains.driving import DRIVING
 from drivecoach.gguf.writer import write_gguf
-from drivecoach.train.nano import make_tokenizer
+from drivecoach.train.nano_backend import make_tokenizer
 
 
 def write_scripted_gguf(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, RootModel
 
 from drivecoach import stage
 from drivecoach.errors import StorageError
@@ -90,7 +91,14 @@ def test_a_fingerprint_knows_values_not_the_order_of_keys(inputs: dict[str, Any]
 
 
 INPUTS = {"data": "abc", "split": [0.1, 0.1], "train": {"lora": None}}
-RESULTS = {"rows": 3}
+
+
+class Results(BaseModel, extra="forbid"):
+    rows: int
+    best: float | None = None
+
+
+RESULTS = Results(rows=3)
 
 
 @pytest.fixture
@@ -104,29 +112,29 @@ def complete(tmp_path: Path) -> Path:
 
 
 def test_a_finished_stage_with_the_same_inputs_is_not_run_again(complete: Path) -> None:
-    assert stage.finished(complete, dict(reversed(INPUTS.items()))) == RESULTS
-    manifest = stage.read_manifest(complete)
+    assert stage.finished(complete, dict(reversed(INPUTS.items())), Results) == RESULTS
+    manifest = stage.read_manifest(complete, Results)
     assert manifest is not None
-    assert manifest["files"] == ["a.txt", "model"]
-    assert {"torch", "gguf"} <= manifest["versions"].keys()
+    assert manifest.files == ["a.txt", "model"]
+    assert {"torch", "gguf"} <= manifest.versions.keys()
 
 
 @pytest.mark.parametrize("changed", [{"data": "abd"}, {"split": [0.1, 0.2]}, {"train": {}}, {"new": 1}])
 def test_other_inputs_run_it_again(complete: Path, changed: dict[str, Any]) -> None:
-    assert stage.finished(complete, INPUTS | changed) is None
+    assert stage.finished(complete, INPUTS | changed, Results) is None
 
 
 def test_a_stage_that_has_begun_is_not_complete(complete: Path, tmp_path: Path) -> None:
     stage.begin(complete)
-    assert stage.finished(complete, INPUTS) is None
-    assert stage.read_manifest(complete) is None
+    assert stage.finished(complete, INPUTS, Results) is None
+    assert stage.read_manifest(complete, Results) is None
     assert (complete / "a.txt").exists(), "what is there may serve the next attempt"
-    assert stage.finished(tmp_path / "never", INPUTS) is None
+    assert stage.finished(tmp_path / "never", INPUTS, Results) is None
 
 
 def test_a_lost_file_runs_it_again(complete: Path) -> None:
     (complete / "a.txt").unlink()
-    assert stage.finished(complete, INPUTS) is None
+    assert stage.finished(complete, INPUTS, Results) is None
 
 
 @pytest.mark.parametrize(
@@ -134,13 +142,33 @@ def test_a_lost_file_runs_it_again(complete: Path) -> None:
     [
         b"", b"{", b"null", b"[]", b"\xff\xfe", b"{}", b"[" * 100_000,
         json.dumps({"inputs": INPUTS}).encode(),
-        json.dumps({"inputs": INPUTS, "results": RESULTS}).encode(),
-        json.dumps({"inputs": INPUTS, "results": RESULTS, "files": None}).encode(),
+        json.dumps({"inputs": INPUTS, "results": {"rows": 3}}).encode(),
+        json.dumps({"inputs": INPUTS, "results": {"rows": 3}, "files": None}).encode(),
         json.dumps({"inputs": INPUTS, "results": None, "files": []}).encode(),
-        json.dumps({"inputs": INPUTS, "results": RESULTS, "files": [1]}).encode(),
+        json.dumps({"inputs": INPUTS, "results": {"rows": 3}, "files": [1]}).encode(),
+        json.dumps({"inputs": INPUTS, "results": {"rows": 3}, "files": [], "versions": {"torch": 2}}).encode(),
     ],
 )  # fmt: skip
 def test_a_damaged_manifest_is_no_manifest(complete: Path, text: bytes) -> None:
     (complete / stage.MANIFEST).write_bytes(text)
-    assert stage.finished(complete, INPUTS) is None
-    assert stage.read_manifest(complete) is None
+    assert stage.finished(complete, INPUTS, Results) is None
+    assert stage.read_manifest(complete, Results) is None
+
+
+@pytest.mark.parametrize("results", [{"rows": "many"}, {}, {"rows": 3, "old": 1}])
+def test_results_of_another_form_run_the_stage_again(complete: Path, results: dict[str, object]) -> None:
+    """As a stage of another version left them."""
+    manifest = json.loads((complete / stage.MANIFEST).read_text())
+    (complete / stage.MANIFEST).write_text(json.dumps(manifest | {"results": results}))
+    assert stage.finished(complete, INPUTS, Results) is None
+
+
+def test_results_come_back_as_they_were_whatever_their_model(tmp_path: Path) -> None:
+    class Scores(RootModel[dict[str, Results]]):
+        pass
+
+    written = Scores({"test": Results(rows=1, best=0.5), "uniform": Results(rows=2)})
+    stage.begin(tmp_path)
+    stage.finish(tmp_path, INPUTS, written, [])
+    assert stage.finished(tmp_path, INPUTS, Scores) == written
+    assert json.loads((tmp_path / stage.MANIFEST).read_text())["results"]["test"] == {"rows": 1, "best": 0.5}

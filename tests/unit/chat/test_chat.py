@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from drivecoach.chat import CONTROL_TOKENS, Chat
 from drivecoach.chat.template import split
 from drivecoach.errors import InputError
-from drivecoach.train.nano import make_tokenizer
+from drivecoach.train.nano_backend import make_tokenizer
 
 CHAT = Chat("你是教练。")
 CONTROL_LIKE = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|fim_prefix|>", "<think>", "</think>", "<tool_call>"]

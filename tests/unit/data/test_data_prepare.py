@@ -48,8 +48,8 @@ def test_history_makes_the_same_input_another_question(tmp_path: Path) -> None:
 def test_splits_hold_all_rows_once_and_stay_when_rows_are_added(tmp_path: Path) -> None:
     data = DataConfig(path=str(write(tmp_path / "a.jsonl", numbered(400))), validation=0.2, test=0.1)
     counts = prepare(data, text, CONTROL, tmp_path / "first")
-    assert counts["rows"] == 400 == counts["train"] + counts["validation"] + counts["test"]
-    assert 40 < counts["validation"] < 120 and 15 < counts["test"] < 70
+    assert counts.rows == 400 == counts.train + counts.validation + counts.test
+    assert 40 < counts.validation < 120 and 15 < counts.test < 70
     write(tmp_path / "a.jsonl", numbered(500))
     prepare(data, text, CONTROL, tmp_path / "second")
     for name in ("train", "validation", "test"):
@@ -63,15 +63,15 @@ def test_splits_hold_all_rows_once_and_stay_when_rows_are_added(tmp_path: Path) 
 def test_a_fraction_is_used_of_every_split(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", numbered(1000))
     counts = prepare(DataConfig(path=str(path), fraction=0.1), text, CONTROL, tmp_path / "out")
-    assert counts["train"] + counts["validation"] + counts["test"] == 100
-    assert counts["validation"] > 0 and counts["test"] > 0
+    assert counts.train + counts.validation + counts.test == 100
+    assert counts.validation > 0 and counts.test > 0
 
 
 def test_shares_of_a_mix_come_out_with_all_of_the_scarcest(tmp_path: Path) -> None:
     much, little = write(tmp_path / "much.jsonl", numbered(500)), write(tmp_path / "little.jsonl", numbered(60, "r"))
     mix = [SourceConfig(path=str(much), share=0.25), SourceConfig(path=str(little), share=0.75)]
     counts = prepare(DataConfig(mix=mix, validation=0, test=0), text, CONTROL, tmp_path / "out")
-    assert counts["train"] == 80
+    assert counts.train == 80
     sources = [pair.source for pair in read_pairs(tmp_path / "out" / "train.jsonl")]
     assert sources.count(str(little)) == 60
 
@@ -84,8 +84,8 @@ def test_refused_rows_stop_the_run_or_are_left_out_and_counted(tmp_path: Path) -
     rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
     assert [row["row"] for row in rejects] == [1, 21, 22, 23]
     counts = prepare(DataConfig(path=str(path), refused="drop"), text, CONTROL, tmp_path / "out")
-    assert counts["refused"] == {"conflict": 2, "input": 1, "malformed": 1}
-    assert counts["train"] + counts["validation"] + counts["test"] == 19
+    assert counts.refused == {"conflict": 2, "input": 1, "malformed": 1}
+    assert counts.train + counts.validation + counts.test == 19
 
 
 def test_nothing_left_to_train_on_is_an_error(tmp_path: Path) -> None:

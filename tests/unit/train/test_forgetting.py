@@ -16,12 +16,12 @@ def test_losses_are_summed_and_gains_do_not_hide_them() -> None:
     half = len(QUESTIONS) // 2
     base = [Asked(-2.0, True, "old")] * len(QUESTIONS)
     tuned = [Asked(-1.0, True, "better")] * half + [Asked(-5.0, False, "worse")] * half
-    compared = compare(base, tuned)
-    assert compared["forgetting"] == pytest.approx(1.5)
-    assert compared["likelihood_change"] == pytest.approx(-1.0)
-    assert compared["known"] == {"base": 1.0, "tuned": 0.5}
-    assert compared["questions"][0]["base"] == "old" and compared["questions"][-1]["tuned"] == "worse"
-    assert compare(base, base)["forgetting"] == 0
+    whole, questions = compare(base, tuned)
+    assert whole.forgetting == pytest.approx(1.5)
+    assert whole.likelihood_change == pytest.approx(-1.0)
+    assert (whole.known.base, whole.known.tuned) == (1.0, 0.5)
+    assert questions[0].base == "old" and questions[-1].tuned == "worse"
+    assert compare(base, base)[0].forgetting == 0
 
 
 def test_a_real_model_is_asked_without_being_changed(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ def test_a_plan_says_what_the_run_will_count(tmp_path: Path) -> None:
     recipe = load_recipe(RECIPES / "qwen2-0.5b-alpaca-zh.yaml", [*changes, "train.epochs=2"])
     run = Run(tmp_path / "run", recipe, lambda text: None)
     run.prepare()
-    made = plan(recipe, run.chat, run.pairs("train"), steps=3)
+    made = plan(run.job(), steps=3)
     trained = run.train()
-    assert (made.parameters, made.trained_parameters) == (trained["parameters"], trained["trained_parameters"])
-    assert (made.rows, made.steps) == (trained["rows"], trained["steps"]) and made.too_long == 0
+    assert (made.parameters, made.trained_parameters) == (trained.parameters, trained.trained_parameters)
+    assert (made.rows, made.steps) == (trained.rows, trained.steps) and made.too_long == 0
     assert made.steps == 2 * math.ceil(made.rows / 4)
     assert made.tokens_per_epoch > 20 * made.rows
     assert made.download == {}
     assert made.probe is not None
-    assert made.probe["seconds"] == pytest.approx(made.probe["seconds_per_step"] * made.steps)
-    assert made.probe["peak_bytes"] > made.weights_bytes
+    assert made.probe.seconds == pytest.approx(made.probe.seconds_per_step * made.steps)
+    assert made.probe.peak_bytes > made.weights_bytes
 
 
 def test_a_model_too_large_for_this_machine_is_not_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_a_model_too_large_for_this_machine_is_not_probed(tmp_path: Path, monkey
     recipe = load_recipe(RECIPES / "messages-jsonl.yaml", [*TINY, f"base.name={base}", f"data.path={rows}"])
     run = Run(tmp_path / "run", recipe, lambda text: None)
     run.prepare()
-    made = module.plan(recipe, run.chat, run.pairs("train"))
+    made = module.plan(run.job())
     assert made.probe is None and made.steps == 4
 
 

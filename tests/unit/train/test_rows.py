@@ -17,7 +17,7 @@ from drivecoach.data import Pair
 from drivecoach.domains.driving import DRIVING as domain
 from drivecoach.domains.driving.words import ACTIONS, LEVELS
 from drivecoach.errors import DataError
-from drivecoach.train.nano import make_model, make_tokenizer
+from drivecoach.train.nano_backend import make_model, make_tokenizer
 from drivecoach.train.rows import IGNORED, token_rows
 from tests.support.driving import FEATURES
 

@@ -1,4 +1,4 @@
-"""The embedded base ``nano``: a small Qwen3-architecture model made from nothing, with a tokenizer of its own.
+"""The backend of the embedded base ``nano``: a small Qwen3-architecture model made from nothing, with its tokenizer.
 
 The tokenizer holds every piece of text that the domain repeats (a whole ``特征:值; `` pair, an action phrase, a
 spoken sentence) as one token, which cuts a prompt to about two dozen tokens and an answer to about fifteen. That is
@@ -13,13 +13,27 @@ from typing import TYPE_CHECKING
 
 from drivecoach.chat import CONTROL_TOKENS, END, PAD, Chat
 from drivecoach.config import NanoConfig
+from drivecoach.train.backend import Job
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+NAME = "nano"
+OWN_LOSS = False
+PRETRAINED = False
 
 _MERGES = 256
 """Byte-pair merges learned from the training texts, for whatever the pieces do not cover."""
 _MARK = "\0"
+
+
+def load(job: Job, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A new model and a tokenizer made for the domain and its pairs; the weights are 32-bit whatever ``dtype`` says."""
+    texts = (job.chat.prompt(pair.input, pair.history) + job.chat.completion(pair.output) for pair in job.train)
+    tokenizer = make_tokenizer(job.vocabulary, texts, job.chat)
+    settings = job.recipe.train
+    return make_model(job.recipe.base.nano, tokenizer, settings.max_length, settings.seed), tokenizer
 
 
 def make_tokenizer(pieces: Iterable[str], texts: Iterable[str], chat: Chat) -> PreTrainedTokenizerBase:

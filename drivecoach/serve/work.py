@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from starlette.responses import StreamingResponse
 
-from drivecoach.serve.model import Reply, Emit
+from drivecoach.serve.model import Emit, Reply
 from drivecoach.serve.wire import WireError
 
 Piece = tuple[str, str] | Reply

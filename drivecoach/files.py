@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,19 +12,29 @@ from typing import Any
 
 from drivecoach.errors import StorageError
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write says when the disk is full, a quota or the largest size of a file is reached, or the disk is broken."""
+
 
 @contextmanager
 def written_aside(target: Path) -> Iterator[Path]:
     """Yield a ``.part`` path beside ``target``; rename it into place on success, delete it on any failure.
 
-    Raises StorageError when the disk is full or the folder cannot be written.
+    Raises StorageError when the folder cannot be written or, in the body, when a disk is full or broken; what else
+    goes wrong in the body (a connection, an input that is missing) passes through.
     """
     part = target.with_name(target.name + ".part")
+    in_body = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()  # so that a place that cannot be written is found here, and not in the body
+        in_body = True
         yield part
+        in_body = False
         part.replace(target)
     except OSError as error:
+        if in_body and error.errno not in _DISK:
+            raise
         raise StorageError(
             f"could not write {target}: {error.strerror or error}",
             hint="free disk space or choose a folder you may write to, then run the same command again",

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from drivecoach.data.read import pyarrow_is_missing
 from drivecoach.domain import AnyDomain, Domain
 from drivecoach.domain.node import Node, text_of
-from drivecoach.errors import DataError
 from drivecoach.files import written_aside
 from drivecoach.infer import Answer, Input, Outcome
 
@@ -53,7 +53,7 @@ def arrow_schema(domain: AnyDomain) -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        raise DataError("Parquet needs pyarrow", hint="pip install 'drivecoach[parquet]'") from None
+        raise pyarrow_is_missing() from None
     named = {column: _type(node) or "string" for column, node in _answer_columns(domain).values()}
     named |= {"row": "int64", "milliseconds": "float64"}
     lists = {column for column, kind in named.items() if kind == "list"}

@@ -8,8 +8,8 @@ from drivecoach.chat.template import (
     NO_THINKING,
     OPENING,
     PAD,
-    Answer,
     Chat,
+    Parts,
     Thinking,
 )
 
@@ -21,10 +21,10 @@ __all__ = [
     "NO_THINKING",
     "OPENING",
     "PAD",
-    "Answer",
     "Chat",
     "Family",
     "Message",
+    "Parts",
     "Thinking",
     "family",
     "own_family",

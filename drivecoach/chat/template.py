@@ -33,7 +33,7 @@ CHATML = family("chatml")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Parts:
     """A raw answer taken apart: the reasoning (empty when there was none) and the answer proper."""
 
     thinking: str
@@ -119,14 +119,14 @@ class Chat:
         refuse_control_tokens(where, text, re.compile(self.family.control))
 
 
-def split(text: str) -> Answer:
+def split(text: str) -> Parts:
     """Take a raw answer apart; an unclosed ``<think>`` is all reasoning and no answer."""
     match = _THINKING.match(text)
     if match:
-        return Answer(match["thinking"].strip(), text[match.end() :].strip())
+        return Parts(match["thinking"].strip(), text[match.end() :].strip())
     if text.lstrip().startswith("<think>"):
-        return Answer(text.lstrip().removeprefix("<think>").strip(), "")
-    return Answer("", text.strip())
+        return Parts(text.lstrip().removeprefix("<think>").strip(), "")
+    return Parts("", text.strip())
 
 
 def refuse_control_tokens(where: str, text: str, control: re.Pattern[str] = ANY_CONTROL) -> None:

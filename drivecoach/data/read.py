@@ -1,23 +1,34 @@
-"""Reading data files as a stream: JSON lists, JSONL, CSV, TSV and Parquet; memory does not grow with them."""
+"""Reading files of rows as a stream, to learn from or to answer: JSON lists, JSONL, plain lines, CSV, TSV, Parquet."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import json
+import re
+import sys
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
+
+from ijson import JSONError, ObjectBuilder, from_iter, get_backend
 
 from drivecoach.errors import DataError
 
-FORMS = 'a JSON list, or JSONL with one object a line: {"input": "…", "output": "…"}; or CSV, TSV, Parquet'
+FORMS = (
+    'a JSON list, JSONL, CSV, TSV or Parquet of rows {"input": "…", "output": "…"}; '
+    "for infer the input alone, or plain lines"
+)
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
+_LARGEST_CELL = 16 << 20
 _WHOLE = 16 << 20
 """A file that begins like one JSON object is read whole up to this size, to say so."""
+_DEEPEST = 500
+"""Lists and objects in one another; Python's own JSON, which writes the refused rows, gives up below 1,000."""
 
 CheckColumns = Callable[[Collection[str]], None]
 """Called with the columns of a table before its first row; raises DataError where they are the wrong ones."""
@@ -25,11 +36,12 @@ CheckColumns = Callable[[Collection[str]], None]
 
 @dataclass(frozen=True)
 class Row:
-    """One record as it stands in the file, or the raw text of one that could not be read."""
+    """One record as it stands in the file, or what there is of one that could not be read."""
 
     number: int
     """1-based: the position in a JSON list, the line of a JSONL file, the row of a table (its header is row 1)."""
     value: Any
+    """Any JSON value; for a row of a table a dict by column. Of a line that is not JSON, its text."""
     problem: str | None = None
     """Why the record could not be read."""
 
@@ -40,215 +52,242 @@ def read_rows(path: Path, check_columns: CheckColumns = lambda columns: None) ->
     A line that is not JSON becomes a Row with a ``problem``; a file that is no data file at all (missing, empty,
     not UTF-8, a JSON object instead of a list) is a DataError.
     """
+    with _reading(path):
+        kind = path.suffix.lower()
+        if kind == ".parquet":
+            yield from _parquet(path, check_columns)
+        elif kind in (".csv", ".tsv"):
+            yield from _table(path, "\t" if kind == ".tsv" else ",", check_columns)
+        else:
+            yield from _json(path)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that hold something, without their ends, each with its number from 1.
+
+    Raises DataError for a file that is missing or not UTF-8.
+    """
+    with _reading(path):
+        _check_utf8(path)
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+
+
+def parse_json(text: str) -> Any:
+    """One JSON value, as the standard has it: no NaN. Raises ValueError with the reason, in words for a user."""
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("too deeply nested") from None
+    except ValueError as error:
+        raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
+
+
+@contextmanager
+def open_parquet(path: Path) -> Iterator[Any]:
+    """Open a Parquet file as pyarrow's ParquetFile; what is wrong with it, now or later, is a DataError."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise pyarrow_is_missing() from None
+    try:
+        with _reading(path), ParquetFile(path) as table:
+            yield table
+    except ArrowException as error:
+        raise DataError(f"{path} is no whole Parquet file: {error}", hint="write the file again") from None
+
+
+def pyarrow_is_missing() -> DataError:
+    """What to say where a Parquet file is read or written without pyarrow."""
+    return DataError("Parquet needs pyarrow", hint="pip install 'drivecoach[parquet]'")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of ``path``, and a file without a byte, into a DataError."""
     try:
         if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty", hint="a data file is " + FORMS)
-        if path.suffix == ".parquet":
-            yield from _parquet(path, check_columns)
-            return
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            if path.suffix in (".csv", ".tsv"):
-                yield from _table(path, stream, "\t" if path.suffix == ".tsv" else ",", check_columns)
-            else:
-                yield from _json(path, stream)
+            raise _empty(path)
+        yield
     except FileNotFoundError:
-        raise DataError(
-            f"no data file at {path}", hint="check the path, or make one: drivecoach data generate"
-        ) from None
+        raise DataError(f"no file at {path}", hint="check the path; to read is " + FORMS) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder", hint="name the file in it: " + FORMS) from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{path} is not UTF-8 (byte {_first_bad_byte(path)})",
-            hint=f"convert it: iconv -f GB18030 -t UTF-8 {path}",
-        ) from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", hint="check the file's permissions") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}", hint="name a readable file") from None
 
 
-def _first_bad_byte(path: Path) -> int:
+def _empty(path: Path) -> DataError:
+    return DataError(f"{path} is empty", hint="a data file is " + FORMS)
+
+
+def _check_utf8(path: Path) -> None:
     decoder, place = codecs.getincrementaldecoder("utf-8")(), 0
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
+        block = b" "
+        while block:
+            block = stream.read(_BLOCK)
             held = len(decoder.getstate()[0])
             try:
-                decoder.decode(block)
+                decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                return place - held + error.start
+                raise DataError(
+                    f"{path} is not UTF-8 (byte {place - held + error.start})",
+                    hint=f"convert it: iconv -f GB18030 -t UTF-8 {path}",
+                ) from None
             place += len(block)
-    return place - len(decoder.getstate()[0])
 
 
-def _json(path: Path, stream: TextIO) -> Iterator[Row]:
+def _json(path: Path) -> Iterator[Row]:
+    _check_utf8(path)
     head = ""
-    while not head and (block := stream.read(_BLOCK)):
-        head = block.lstrip()
-    stream.seek(0)
+    with path.open(encoding="utf-8-sig") as stream:
+        while not head and (block := stream.read(_BLOCK)):
+            head = block.lstrip()
     if not head:
-        raise DataError(f"{path} is empty", hint="a data file is " + FORMS)
-    yield from _json_list(path, stream) if head[0] == "[" else _json_lines(path, stream)
+        raise _empty(path)
+    yield from _json_list(path) if head[0] == "[" else _json_lines(path)
 
 
-def _json_list(path: Path, stream: TextIO) -> Iterator[Row]:
-    reader = _Values(path, stream)
-    reader.take("[")
-    if reader.peek() == "]":
-        raise DataError(f"{path} is an empty list", hint="a data file is " + FORMS)
-    number = 0
-    while True:
-        number += 1
-        yield Row(number, reader.value())
-        if reader.peek() != ",":
-            break
-        reader.take(",")
-    reader.take("]")
-    reader.end()
+def _json_list(path: Path) -> Iterator[Row]:
+    """The values of one list, of which only the one being read is held.
 
-
-class _Values:
-    """JSON values one after another out of a text stream, of which only the part being read is held."""
-
-    def __init__(self, path: Path, stream: TextIO) -> None:
-        self._path, self._stream = path, stream
-        self._text, self._at = "", 0
-        self._lines, self._columns = 0, 0  # of the text that is no longer held
-        self._decoder = json.JSONDecoder()
-
-    def peek(self) -> str:
-        """The next character that is no white space; empty at the end."""
-        while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in " \t\r\n":
-                    return self._text[self._at]
-                self._at += 1
-            if not self._more():
-                return ""
-
-    def take(self, character: str) -> None:
-        """Read one character that must stand here."""
-        if self.peek() != character:
-            raise self._fault(f"Expecting '{character}'", self._at)
-        self._at += 1
-
-    def value(self) -> Any:
-        """Read one JSON value."""
-        self.peek()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
-                # A number may go on in the next block.
-                if self._text[end : end + 1] not in ("", ".", "e", "E") or not self._more():
-                    self._at = end
-                    return value
-            except json.JSONDecodeError as error:
-                # Only what reaches to the end of the text can be a value that is not all here yet.
-                cut = error.msg.startswith("Unterminated") or error.pos > len(self._text) - 16
-                if not cut or not self._more():
-                    raise self._fault(error.msg, error.pos) from None
-            except UnicodeDecodeError:
-                raise
-            except (RecursionError, ValueError) as error:
-                raise self._fault(_beyond_json(error), self._at) from None
-
-    def end(self) -> None:
-        """Nothing may stand here any more."""
-        if self.peek():
-            raise self._fault("Extra data", self._at)
-
-    def _more(self) -> bool:
-        """Read another block (as much as is held, so that a long value is not tried too often)."""
-        block = self._stream.read(max(_BLOCK, len(self._text) - self._at))
-        if not block:
-            return False
-        gone = self._text[: self._at]
-        self._lines += gone.count("\n")
-        self._columns = len(gone) - gone.rfind("\n") - 1 + (self._columns if "\n" not in gone else 0)
-        self._text, self._at = self._text[self._at :] + block, 0
-        return True
-
-    def _fault(self, message: str, position: int) -> DataError:
-        before = self._text[:position]
-        line = self._lines + before.count("\n") + 1
-        column = len(before) - before.rfind("\n") + (self._columns if "\n" not in before else 0)
-        return DataError(
-            f"{self._path} is not valid JSON: {message} at line {line}, column {column}",
-            hint="mend that place; a data file is " + FORMS,
-        )
-
-
-def _json_lines(path: Path, stream: TextIO) -> Iterator[Row]:
-    if _is_one_object(path):
-        raise DataError(f"{path} holds one JSON object, not a list of pairs", hint="a data file is " + FORMS)
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
+    Of ijson's parsers the one in Python is used: the one in C ends the process at a number of 5,000 digits, turns
+    half a surrogate pair into a question mark, and refuses integers beyond 64 bits.
+    """
+    number, depth, builder = 0, 0, ObjectBuilder()
+    with path.open("rb") as stream:
+        if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            stream.seek(0)
         try:
-            yield Row(number, json.loads(line))
-        except json.JSONDecodeError as error:
-            yield Row(number, line.rstrip("\r\n"), f"not valid JSON: {error.msg} at column {error.colno}")
-        except (RecursionError, ValueError) as error:
-            yield Row(number, line.rstrip("\r\n"), f"not valid JSON: {_beyond_json(error)}")
+            for event, value in get_backend("python").basic_parse(from_iter(_blocks(stream)), use_float=True):
+                builder.event(event, value)
+                depth += (event in _OPENING) - (event in _CLOSING)
+                if depth > _DEEPEST:
+                    raise JSONError("too deeply nested")
+                if depth == 1 and builder.value:
+                    number += 1
+                    yield Row(number, builder.value.pop())  # out of the list, which so never grows
+        except (JSONError, json.JSONDecodeError) as error:
+            raise DataError(
+                f"{path} is not valid JSON{f' after row {number}' if number else ''}: {_reason(path, error)}",
+                hint="correct that place (NaN and Infinity are no JSON, null is); a data file is " + FORMS,
+            ) from None
+    if not number:
+        raise DataError(f"{path} is an empty list", hint="a data file is " + FORMS)
 
 
-def _beyond_json(error: RecursionError | ValueError) -> str:
-    """Why Python will not read what is JSON by the letter."""
-    return "too deeply nested" if isinstance(error, RecursionError) else "a number has too many digits"
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """The file in blocks that end where a string does.
+
+    ijson keeps whatever it has read until a block ends between two symbols: of a list without line ends whose texts
+    are long, cut anywhere, the whole file, and it takes the square of the time.
+    """
+    rest = b""
+    while block := stream.read(_BLOCK):
+        block = rest + block
+        found = _LAST_END.match(block)
+        end = found.end() if found else len(block)
+        yield block[:end]
+        rest = block[end:]
+    yield rest
+
+
+_LAST_END = re.compile(rb'.*[^\\]"(?=[ \t\r\n]*[,:}\]])', re.DOTALL)
+"""Up to the last quotation mark that ends a string (or, seldom, begins one with such a character)."""
+
+_OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
+
+
+def _reason(path: Path, error: JSONError | json.JSONDecodeError) -> str:
+    """What ijson found, with line and column where it knows them: at a symbol, or at the end of the file."""
+    if isinstance(error, json.JSONDecodeError):  # of one string; ijson does not say which
+        return error.msg.removesuffix(" at")
+    said = str(error)
+    if found := re.fullmatch(r"Unexpected symbol (.*) at (\d+)", said, re.DOTALL):
+        return f"unexpected {found[1][:60]} at {_place(path, int(found[2]))}"
+    return f"it ends too early, at {_place(path)}" if said.startswith("Incomplete") else said
+
+
+def _place(path: Path, position: int = sys.maxsize) -> str:
+    """Line and column, from 1, of the character at ``position`` (from 0) or of the file's end."""
+    line, column = 1, 1
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        while block := stream.read(min(_BLOCK, position)):
+            position -= len(block)
+            line += block.count("\n")
+            column = len(block) - block.rfind("\n") + (0 if "\n" in block else column - 1)
+    return f"line {line}, column {column}"
+
+
+def _json_lines(path: Path) -> Iterator[Row]:
+    if _is_one_object(path):
+        raise DataError(f"{path} holds one JSON object, not a list of rows", hint="a data file is " + FORMS)
+    for number, line in read_lines(path):
+        try:
+            yield Row(number, parse_json(line))
+        except ValueError as error:
+            yield Row(number, line, f"not valid JSON: {error}")
 
 
 def _is_one_object(path: Path) -> bool:
     """True for one JSON object over the whole file, pretty-printed or holding lists of rows rather than a row."""
-    with path.open(encoding="utf-8-sig") as stream:
-        first, second = islice(chain(filter(str.strip, stream), ["", ""]), 2)
+    first, second = islice(chain((line for _, line in read_lines(path)), ["", ""]), 2)
     if path.stat().st_size > _WHOLE or (second and _is_json(first)):
         return False
     try:
-        whole = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError):
+        whole = parse_json(path.read_text(encoding="utf-8-sig"))
+    except ValueError:
         return False
     return not isinstance(whole, dict) or not any(isinstance(value, str) for value in whole.values())
 
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        parse_json(line)
+    except ValueError:
         return False
     return True
 
 
-def _table(path: Path, stream: TextIO, delimiter: str, check_columns: CheckColumns) -> Iterator[Row]:
-    csv.field_size_limit(_WHOLE)
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _table(path: Path, delimiter: str, check_columns: CheckColumns) -> Iterator[Row]:
+    """Rows by column; of a row with more cells than the header, the others stand under the empty name."""
+    _check_utf8(path)
+    csv.field_size_limit(_LARGEST_CELL)
     number = 0
-    try:
-        header = next(reader, [])
-        check_columns(header)
-        for number, cells in enumerate(reader, start=2):
-            if not cells:
-                continue
-            if len(cells) == len(header):
-                yield Row(number, dict(zip(header, cells, strict=True)))
-            else:
-                yield Row(number, cells, f"{len(cells)} cells, the header has {len(header)}")
-    except csv.Error as error:
-        raise DataError(
-            f"{path} is not valid CSV after row {number}: {error}", hint="save it again as CSV in UTF-8, quoted"
-        ) from None
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            header = next(reader, [])
+            check_columns(header)
+            for number, cells in enumerate(reader, start=2):
+                value: dict[str, Any] = dict(zip(header, cells, strict=False))
+                if len(cells) == len(header):
+                    yield Row(number, value)
+                elif cells:
+                    more = {"": cells[len(header) :]} if len(cells) > len(header) else {}
+                    yield Row(number, value | more, f"{len(cells)} cells, the header has {len(header)}")
+        except csv.Error as error:
+            raise DataError(
+                f"{path} is not valid CSV after row {number}: {error}", hint="save it again as CSV in UTF-8, quoted"
+            ) from None
 
 
 def _parquet(path: Path, check_columns: CheckColumns) -> Iterator[Row]:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise DataError("Parquet files need pyarrow", hint="pip install 'drivecoach[train]'") from None
-    try:
-        with ParquetFile(path) as table:
-            check_columns(table.schema_arrow.names)
-            number = 1
-            for batch in table.iter_batches(batch_size=1024):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield Row(number, value)
-    except ArrowException as error:
-        raise DataError(f"cannot read {path}: {error}", hint="write the Parquet file again") from None
+    with open_parquet(path) as table:
+        check_columns(table.schema_arrow.names)
+        values = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches(batch_size=1024))
+        for number, value in enumerate(values, start=2):
+            yield Row(number, value)

@@ -35,7 +35,7 @@ def identity(source: SourceConfig) -> dict[str, Any]:
         return named
     path = Path(source.path)
     if not path.is_file():
-        raise DataError(f"no data file at {path}", hint="set data.path in the recipe, or: drivecoach data generate")
+        raise DataError(f"no file at {path}", hint="set data.path in the recipe, or: drivecoach data generate")
     return {**named, "path": "", "sha256": sha256(path)}
 
 

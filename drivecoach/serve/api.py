@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from drivecoach.chat import Message
-from drivecoach.serve.model import Answer, ServedModel
+from drivecoach.serve.model import Reply, ServedModel
 from drivecoach.serve.wire import (
     ChatRequest,
     GenerateRequest,
@@ -138,7 +138,7 @@ class Api:
         schema = json_schema(asked.format)
         start = time.perf_counter_ns()
 
-        def final(answer: Answer, thinking: str, text: str) -> Body:
+        def final(answer: Reply, thinking: str, text: str) -> Body:
             completion = answer.completion
             reason = "stop" if completion.finished else "length"
             return self._chunk(asked.model, shape(thinking, text), done_reason=reason) | {
@@ -158,7 +158,7 @@ class Api:
         pieces = self.desk.stream(lambda emit: self.model.answer(prompt, settings, schema, emit, think=think, raw=raw))
 
         def line(piece: Piece) -> bytes:
-            if isinstance(piece, Answer):
+            if isinstance(piece, Reply):
                 return _line(final(piece, "", ""))
             return _line(self._chunk(asked.model, shape(*piece), done=False))
 

@@ -25,7 +25,7 @@ Emit = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """One answer, taken apart, and what it cost."""
 
     thinking: str
@@ -70,7 +70,7 @@ class ServedModel:
         *,
         think: bool,
         raw: bool = False,
-    ) -> Answer:
+    ) -> Reply:
         """Continue ``prompt``; unless ``raw``, the reasoning of a model that thinks is taken off the answer.
 
         A ``schema`` would forbid such a model its ``<think>``: it thinks first, and the schema holds for what
@@ -106,7 +106,7 @@ class ServedModel:
             feed(completion.text)
         if split:
             keep(splitter.end())
-        return Answer("".join(thinking), "".join(answer), completion)
+        return Reply("".join(thinking), "".join(answer), completion)
 
     def listed(self) -> dict[str, Any]:
         """The model's entry in ``/api/tags``."""

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from drivecoach.serve.api import Api
-from drivecoach.serve.model import Answer
+from drivecoach.serve.model import Reply
 from drivecoach.serve.wire import Options, Turn, WireError, json_schema, parse
 from drivecoach.serve.work import Piece, streamed
 
@@ -101,7 +101,7 @@ def routes(api: Api) -> list[Route]:
             return _event({**head, "object": "chat.completion.chunk", "choices": choices, **other})
 
         def line(piece: Piece) -> bytes:
-            if isinstance(piece, Answer):
+            if isinstance(piece, Reply):
                 delta = {"role": "assistant", "content": ""}
                 last = chunk([{"index": 0, "delta": delta, "finish_reason": _reason(piece)}])
                 return last + (chunk([], usage=_usage(piece)) if asked.stream_options.include_usage else b"")
@@ -145,11 +145,11 @@ def _reasoning(thinking: str) -> dict[str, str]:
     return {"reasoning": thinking} if thinking else {}
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: Reply) -> str:
     return "stop" if answer.completion.finished else "length"
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(answer: Reply) -> dict[str, int]:
     read, written = answer.completion.prompt_tokens, answer.completion.completion_tokens
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 

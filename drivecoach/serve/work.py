@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from starlette.responses import StreamingResponse
 
-from drivecoach.serve.model import Answer, Emit
+from drivecoach.serve.model import Emit, Reply
 from drivecoach.serve.wire import WireError
 
-Piece = tuple[str, str] | Answer
+Piece = tuple[str, str] | Reply
 """(reasoning, answer) as they grow, and at the end the whole."""
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
@@ -26,7 +26,7 @@ class Desk:
         self._room = slots + queue
         self._seconds = seconds
 
-    async def work(self, job: Callable[[], Answer]) -> Answer:
+    async def work(self, job: Callable[[], Reply]) -> Reply:
         """The whole answer of ``job``. Raises WireError 503 when the queue is full, 504 when time is up."""
         future = self._start(job)
         try:
@@ -34,7 +34,7 @@ class Desk:
         except TimeoutError:
             raise self._late() from None
 
-    async def stream(self, job: Callable[[Emit], Answer]) -> AsyncGenerator[Piece, None]:
+    async def stream(self, job: Callable[[Emit], Reply]) -> AsyncGenerator[Piece, None]:
         """What ``job`` emits, as it comes, then its answer; a reader that leaves stops the generation."""
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
@@ -60,7 +60,7 @@ class Desk:
         """Take no more work; what is under way ends by itself."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, job: Callable[[], Answer]) -> asyncio.Future[Answer]:
+    def _start(self, job: Callable[[], Reply]) -> asyncio.Future[Reply]:
         if self._room <= 0:
             raise WireError(503, BUSY)
         self._room -= 1
@@ -68,7 +68,7 @@ class Desk:
         future.add_done_callback(self._done)
         return future
 
-    def _done(self, future: asyncio.Future[Answer]) -> None:
+    def _done(self, future: asyncio.Future[Reply]) -> None:
         self._room += 1
         if not future.cancelled():
             future.exception()  # nobody may be left to fetch it

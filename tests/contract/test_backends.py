@@ -112,7 +112,7 @@ def _asking_for(backend: str) -> Recipe:
 @pytest.mark.parametrize("name", [name for name in BACKENDS.names() if name != "unsloth"])
 def test_a_shipped_backend_goes_by_the_name_it_has_in_recipes(name: str) -> None:
     backend = BACKENDS.load(name)
-    assert backend.NAME == name
+    assert name == backend.NAME
 
 
 def test_nano_brings_its_own_backend_and_several_processes_take_peft(monkeypatch: pytest.MonkeyPatch) -> None:

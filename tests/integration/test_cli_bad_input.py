@@ -88,7 +88,7 @@ NO_DATA = [
     ('{"input": "挡位"}'.encode("gb18030"), "not UTF-8"),
     (b'{"rows": []}', "one JSON object"),
     (b'[{"input": ', "not valid JSON"),
-    (None, "no data file at"),
+    (None, "no file at"),
 ]
 
 

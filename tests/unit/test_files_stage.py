@@ -34,41 +34,80 @@ def test_a_written_file_is_there_and_nothing_else(tmp_path: Path) -> None:
     assert sha256(target) == hashlib.sha256(target.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), ValueError("x"), OSError(errno.ENOSPC, "No space left")])
+FULL = [OSError(code, "No space left") for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)]
+OTHERS = [
+    KeyboardInterrupt(),
+    ValueError("x"),
+    ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    TimeoutError("timed out"),
+    FileNotFoundError(errno.ENOENT, "No such file or directory", "input.jsonl"),
+    PermissionError(errno.EACCES, "Permission denied", "input.jsonl"),
+]
+
+
+@pytest.mark.parametrize("failure", [*FULL, *OTHERS], ids=repr)
 def test_a_failure_leaves_the_old_file_and_nothing_aside(tmp_path: Path, failure: BaseException) -> None:
     target = tmp_path / "out.txt"
     target.write_text("old")
-    expected = StorageError if isinstance(failure, OSError) else type(failure)
-    with pytest.raises(expected) as caught, written_aside(target) as part:
+    with pytest.raises(BaseException) as caught, written_aside(target) as part:
         part.write_text("half of the new")
         assert target.read_text() == "old"
         raise failure
     assert target.read_text() == "old"
     assert names_in(tmp_path) == ["out.txt"]
-    if isinstance(caught.value, StorageError):
+    if failure in OTHERS:
+        assert caught.value is failure, "no fault of the disk"
+    else:
+        assert isinstance(caught.value, StorageError)
         assert str(target) in caught.value.message and "No space left" in caught.value.message
         assert "free disk space" in caught.value.hint
 
 
-def test_a_real_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """The operating system refuses to let the file grow, as a full disk does."""
-    code = """
+WRITERS = {
+    "text": 'part.write_text("x" * 100_000)',
+    "stream": 'stream = part.open("wb"); [stream.write(b"x" * 99) for _ in range(1000)]; stream.close()',
+    "parquet": """
+    import os, pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+    table = pa.table({"a": [os.urandom(20).hex() for _ in range(10_000)]})
+    with ParquetWriter(part, table.schema) as rows:
+        rows.write_table(table)
+""",
+    "gguf": """
+    from gguf import GGUFWriter
+    writer = GGUFWriter(None, "llama")
+    writer.add_name("x" * 100_000)
+    try:
+        writer.write_header_to_file(part)
+        writer.write_kv_data_to_file()
+    finally:
+        writer.close()
+""",
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_real_write_that_fails_leaves_nothing(tmp_path: Path, writer: str) -> None:
+    """The operating system refuses to let the file grow, as a full disk does; every kind of writer says so."""
+    code = f"""
 import resource, signal, sys
 from pathlib import Path
 from drivecoach.errors import StorageError
-from drivecoach.files import write_text
+from drivecoach.files import written_aside
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    write_text(Path(sys.argv[1]), "x" * 100_000)
+  with written_aside(Path(sys.argv[1])) as part:
+    {WRITERS[writer]}
 except StorageError as error:
     print(error.message)
 """
     target = tmp_path / "out.txt"
     target.write_text("old")
     command = [sys.executable, "-c", code, str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert f"could not write {target}" in done.stdout, done.stderr
+    assert done.returncode == 0
     assert names_in(tmp_path) == ["out.txt"]
     assert target.read_text() == "old"
 

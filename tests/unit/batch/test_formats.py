@@ -16,6 +16,7 @@ from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
 from drivecoach.batch.write import columns, open_output
+from drivecoach.data import read_rows
 from drivecoach.domains.driving import DRIVING, VehicleState
 from drivecoach.errors import DataError
 from drivecoach.infer import Outcome
@@ -29,8 +30,12 @@ def records(states: list[VehicleState], *, by_alias: bool) -> list[dict[str, str
     return [state.model_dump(by_alias=by_alias) for state in states]
 
 
+TEXTUAL = ["txt", "input.jsonl", "record.jsonl", "json", "input.json"]
+TABLES = ["csv", "input.csv", "tsv", "parquet", "input.parquet"]
+
+
 @pytest.mark.parametrize("by_alias", [True, False])
-@pytest.mark.parametrize("form", ["txt", "input.jsonl", "record.jsonl", "csv", "input.csv", "parquet", "input.parquet"])
+@pytest.mark.parametrize("form", TEXTUAL + TABLES)
 def test_every_form_of_the_same_states_is_read_alike(tmp_path: Path, form: str, by_alias: bool) -> None:
     path = tmp_path / f"states.{form}"
     rows = records(STATES, by_alias=by_alias)
@@ -40,9 +45,11 @@ def test_every_form_of_the_same_states_is_read_alike(tmp_path: Path, form: str, 
         path.write_text("\n\n".join(LINES) + "\n", encoding="utf-8-sig")
     elif form.endswith("jsonl"):
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    elif form.endswith("csv"):
+    elif form.endswith("json"):
+        path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8-sig")
+    elif form.endswith(("csv", "tsv")):
         with path.open("w", encoding="utf-8-sig", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
+            writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t" if form == "tsv" else ",")
             writer.writeheader()
             writer.writerows(rows)
     else:
@@ -60,14 +67,40 @@ def test_a_line_that_is_no_record_is_passed_on(tmp_path: Path) -> None:
     assert texts[1] == "{broken"
 
 
+def test_rows_of_every_shape_become_an_input_each(tmp_path: Path) -> None:
+    """What is no record is passed on, so that its row fails and the rows after it keep their numbers."""
+    (tmp_path / "a.json").write_text(json.dumps([LINES[0], 7, ["x"], {"input": LINES[1]}]), encoding="utf-8")
+    assert list(open_source(tmp_path / "a.json", domain).texts()) == [LINES[0], "7", '["x"]', LINES[1]]
+    (tmp_path / "b.csv").write_text("input,note,\na,1,0\nb\nc,1,2,3\n\n")
+    assert list(open_source(tmp_path / "b.csv", domain).texts()) == ["a", "b", "c"]
+    (tmp_path / "c.csv").write_text(f",{','.join(ATTRIBUTES)}\n0{',x' * len(ATTRIBUTES)}\n", encoding="utf-8")
+    (only,) = open_source(tmp_path / "c.csv", domain).texts()
+    assert only.count("x") == only.count(":") == len(ATTRIBUTES), "the column without a name is no feature"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_long_text_is_read_in_data_and_in_inputs_alike(tmp_path: Path, kind: str) -> None:
+    """The limit of a CSV cell is the process's; whoever reads first must not set it for the other."""
+    path, long = tmp_path / f"a.{kind}", "长" * 3_000_000
+    path.write_text(f"input\n{long}\n" if kind == "csv" else json.dumps({"input": long}) + "\n", encoding="utf-8")
+    for _ in range(2):
+        assert list(open_source(path, domain).texts()) == [long]
+        assert [row.value for row in read_rows(path)] == [{"input": long}]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
         ("a.csv", b"x,y\n1,2\n", "no column of inputs"),
         ("a.csv", ",".join(ATTRIBUTES).encode(), "is empty"),
         ("a.txt", b"", "is empty"),
+        ("a.txt", b"\xef\xbb\xbf \n", "is empty"),
+        ("a.tsv", b"x\ty\n1\t2\n", "no column of inputs"),
+        ("a.csv", b'input\n"a', "not valid CSV"),
+        ("a.json", b'[{"input": "a"}', "not valid JSON"),
+        ("a.json", b"[]", "empty list"),
         ("a.txt", "特征".encode("gb18030"), "not UTF-8"),
-        ("a.parquet", b"PAR1 no", "no Parquet file"),
+        ("a.parquet", b"PAR1 no", "no whole Parquet file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:

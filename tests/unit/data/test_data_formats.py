@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_a_table_with_a_short_row_refuses_that_row(tmp_path: Path) -> None:
     [
         ("a.csv", b'input,output\n"q,a\n', "not valid CSV"),
         ("a.csv", "输入,输出\n".encode("gb18030"), "not UTF-8"),
-        ("a.parquet", b"PAR1 nothing", "cannot read"),
+        ("a.parquet", b"PAR1 nothing", "no whole Parquet file"),
         ("a.csv", b"", "empty"),
     ],
 )
@@ -149,7 +150,7 @@ def test_a_damaged_table_is_a_data_error(name: str, content: bytes, says: str, t
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
@@ -171,20 +172,68 @@ def test_a_json_list_is_read_in_blocks_as_whole(
     ("content", "place"),
     [
         ('[\n {"input": "q"},\n {"input" "q"}\n]', "line 3, column 11"),
-        ('[\n 1,\n 2', "line 3, column 3"),
-        ("[1,\n2] x", "line 2, column 4"),
-        ('["abc', "line 1, column 2"),
-        ("[1 2]", "line 1, column 4"),
+        ('\ufeff[\n {"input": "q"},\n {"input" "q"}\n]', "after row 1: .* line 3, column 11"),
+        ('[\n 1,\n 2', "ends too early, at line 3, column 3"),
+        ("[1,\n2] x", "after row 2: Additional data"),
+        ('["abc', "ends too early, at line 1, column 6"),
+        ("[1 2]", "after row 1: .* line 1, column 4"),
+        ('["a",\n"b\\x"]', "after row 1: Invalid .*escape"),
+        ('["挡位", NaN]', "after row 1: unexpected 'N' at line 1, column 8"),
+        ("[1, -Infinity]", "line 1, column 5"),
+        ("[" * 600 + "]" * 600, "too deeply nested"),
     ],
 )
 def test_a_broken_json_list_names_the_place(
     content: str, place: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     monkeypatch.setattr("drivecoach.data.read._BLOCK", block)
     with pytest.raises(DataError, match=place):
         list(read_rows(path))
+
+
+@given(pieces=st.lists(st.sampled_from(["[", "]", "{", "}", ",", ":", '"a"', "1", "-0.5", "1e5", "01", "nul", "null"])))
+def test_a_list_is_refused_where_the_json_of_python_refuses_it(
+    pieces: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    path.write_text(whole := "[" + "".join(pieces) + "]")
+    try:
+        expected = json.loads(whole)
+    except ValueError:
+        expected = []
+    if expected:
+        assert [row.value for row in read_rows(path)] == expected
+    else:
+        with pytest.raises(DataError, match=r"not valid JSON|empty list"):
+            list(read_rows(path))
+
+
+def test_what_other_parsers_lose_is_kept(tmp_path: Path) -> None:
+    """Integers of any size stay integers, numbers stay floats, and half a surrogate pair is not replaced."""
+    values = [2**64, -(10**4000), 0.1, 1e300, "\ud800", "\udc00\ud800", "😀", {"a": [{}]}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(values))
+    read = [row.value for row in read_rows(path)]
+    assert read == values
+    assert [type(value) for value in read] == [type(value) for value in values]
+    path.write_text('[{"a": 1, "a": 2}]')
+    assert [row.value for row in read_rows(path)] == [{"a": 2}], "of a key that stands twice, the last, as in JSONL"
+
+
+@pytest.mark.parametrize("length", [100, 10_000])
+def test_a_json_list_is_not_held_in_memory(length: int, tmp_path: Path) -> None:
+    """Not even one without line ends whose texts fill it, so that hardly a block ends between two of them."""
+    peaks = []
+    for size in (400_000, 4_000_000):
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps([{"input": f"{row}: " + "q" * length} for row in range(size // length)]))
+        tracemalloc.start()
+        assert sum(1 for _ in read_rows(path)) == size // length
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_a_hub_data_set_is_read_by_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,8 @@ def test_byte_order_marks_and_both_line_ends_are_read(tmp_path: Path, end: str, 
         ('{"input": "a"} {"input": "b"}', "Extra data"),
         ('{"a": ' * 5000, "not valid JSON"),
         ("[" * 100_000, "too deeply nested"),
-        ('{"input": ' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"input": ' + "9" * 5000 + "}", "too many digits"),
+        ('{"input": NaN}', "NaN is no JSON"),
     ],
 )
 def test_a_broken_line_is_one_row_with_its_reason(tmp_path: Path, line: str, said: str) -> None:
@@ -103,7 +104,7 @@ def test_a_file_that_is_no_data_file(tmp_path: Path, content: bytes, said: str) 
 
 
 def test_places_that_hold_no_file(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "none.json", "no data file"), (tmp_path, "is a folder")):
+    for path, said in ((tmp_path / "none.json", "no file at"), (tmp_path, "is a folder")):
         with pytest.raises(DataError, match=said) as caught:
             list(read_rows(path))
         assert caught.value.hint

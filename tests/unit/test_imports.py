@@ -37,9 +37,11 @@ ORDER = (
     "doctor",
     "generated",
     "cli",
+    "testing",
     "__main__",
 )
 """As docs/architecture.md shows them: each may import those before it."""
+
 
 def modules() -> dict[str, Path]:
     """Every module by its dotted name without the leading ``drivecoach.``; a package is its ``__init__``."""

@@ -70,11 +70,11 @@ def test_a_line_that_is_no_record_is_passed_on(tmp_path: Path) -> None:
 def test_rows_of_every_shape_become_an_input_each(tmp_path: Path) -> None:
     """What is no record is passed on, so that its row fails and the rows after it keep their numbers."""
     (tmp_path / "a.json").write_text(json.dumps([LINES[0], 7, ["x"], {"input": LINES[1]}]), encoding="utf-8")
-    assert list(open_source(tmp_path / "a.json", domain).texts()) == [LINES[0], "7", '["x"]', LINES[1]]
+    assert list(open_source(tmp_path / "a.json", DRIVING).texts()) == [LINES[0], "7", '["x"]', LINES[1]]
     (tmp_path / "b.csv").write_text("input,note,\na,1,0\nb\nc,1,2,3\n\n")
-    assert list(open_source(tmp_path / "b.csv", domain).texts()) == ["a", "b", "c"]
+    assert list(open_source(tmp_path / "b.csv", DRIVING).texts()) == ["a", "b", "c"]
     (tmp_path / "c.csv").write_text(f",{','.join(ATTRIBUTES)}\n0{',x' * len(ATTRIBUTES)}\n", encoding="utf-8")
-    (only,) = open_source(tmp_path / "c.csv", domain).texts()
+    (only,) = open_source(tmp_path / "c.csv", DRIVING).texts()
     assert only.count("x") == only.count(":") == len(ATTRIBUTES), "the column without a name is no feature"
 
 
@@ -84,7 +84,7 @@ def test_a_long_text_is_read_in_data_and_in_inputs_alike(tmp_path: Path, kind: s
     path, long = tmp_path / f"a.{kind}", "长" * 3_000_000
     path.write_text(f"input\n{long}\n" if kind == "csv" else json.dumps({"input": long}) + "\n", encoding="utf-8")
     for _ in range(2):
-        assert list(open_source(path, domain).texts()) == [long]
+        assert list(open_source(path, DRIVING).texts()) == [long]
         assert [row.value for row in read_rows(path)] == [{"input": long}]
 
 

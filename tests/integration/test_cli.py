@@ -146,11 +146,8 @@ def test_stats_count_every_value(run: Run) -> None:
     result = run("data", "stats", ROOT / "datasets" / "driving.json", "--json")
     counts = json.loads(result.out)
     assert sum(counts["级别"].values()) == 7799
-    assert counts["级别"] == {"危险": 3748, "警告": 2050, "提示": 2001} or set(counts["级别"]) == {
-        "危险",
-        "警告",
-        "提示",
-    }
+    card = (ROOT / "datasets" / "README.md").read_text(encoding="utf-8")
+    assert all(f"{level} {count}" in card for level, count in counts["级别"].items())
     assert {sum(values.values()) for values in counts.values()} == {7799}
 
 
@@ -177,19 +174,26 @@ def test_names_with_markup_are_shown_as_they_are(run: Run, tmp_path: Path) -> No
 
 
 def test_generated_files_are_up_to_date_and_drift_is_seen(run: Run, tmp_path: Path) -> None:
-    result = run("schema", "check", "--root", ROOT)
+    result = run("refresh", "--check", "--root", ROOT)
     assert result.code == 0, result.err
-    missing = run("schema", "check")
+    missing = run("refresh", "--check")
     assert missing.code == 1
-    assert "schemas/instruction.schema.json: missing" in missing.err and "drivecoach schema write" in missing.err
-    assert run("schema", "write").code == 0
-    assert run("schema", "check").code == 0
+    assert "schemas/instruction.schema.json: missing" in missing.err and "drivecoach refresh" in missing.err
+    assert not list(tmp_path.iterdir())
+    assert run("refresh").code == 0
+    for path in ("datasets/driving.json", "datasets/README.md", "docs/driving-rules.md"):
+        assert (tmp_path / path).read_bytes() == (ROOT / path).read_bytes()
+    pairs = tmp_path / "datasets" / "driving.json"
+    rows = pairs.read_text(encoding="utf-8").replace('"output": "<think>', '"output": "<think> ', 3)
+    pairs.write_text(rows, encoding="utf-8")
+    assert "datasets/driving.json: 3 of 7,799 rows changed" in run("refresh").out
+    assert run("refresh", "--check").code == 0
     schema = tmp_path / "schemas" / "instruction.schema.json"
     for content in (schema.read_bytes() + b" ", schema.read_bytes().replace(b"\n", b"\r\n"), b"\xff"):
         schema.write_bytes(content)
-        drifted = run("schema", "check")
+        drifted = run("refresh", "--check")
         assert drifted.code == 1
-        assert "instruction.schema.json: differs" in drifted.err
+        assert "instruction.schema.json: changed" in drifted.err
 
 
 def test_the_schema_is_a_json_schema_that_takes_the_answers() -> None:
@@ -220,7 +224,7 @@ def test_python_m_drivecoach_is_the_same_command() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     command = [sys.executable, "-m", "drivecoach", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    for verb in ("data", "train", "export", "ask", "infer", "tune", "evaluate", "schema"):
+    for verb in ("data", "train", "export", "ask", "infer", "tune", "evaluate", "refresh"):
         assert verb in done.stdout
     assert done.stderr == ""
 

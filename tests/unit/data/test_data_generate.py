@@ -6,16 +6,19 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
+from pydantic import BaseModel
 
 from drivecoach.chat.template import split
 from drivecoach.data import check
-from drivecoach.data.generate import COUNT, SEED, generate
+from drivecoach.data.generate import COUNT, SEED, DataSet, draw, generate
+from drivecoach.domain import Domain
 from drivecoach.domains.driving import DRIVING, RULES
 from drivecoach.domains.driving.words import ACTIONS, LEVELS
-from drivecoach.errors import DataError
+from drivecoach.domains.text import TEXT
+from drivecoach.errors import DataError, RecipeError
 from tests.support.driving import FEATURES, draw_from_few_states
 
 DATASETS = Path(__file__).parents[3] / "datasets"
@@ -28,16 +31,16 @@ def rows() -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DataSet]:
     target = tmp_path_factory.mktemp("made") / "driving.json"
-    return target, generate(target, COUNT, SEED)
+    return target, generate(target, DRIVING, COUNT, SEED)
 
 
-def test_the_committed_files_are_what_the_command_makes(made: tuple[Path, dict[str, Any]]) -> None:
-    target, summary = made
+def test_the_committed_files_are_what_the_command_makes(made: tuple[Path, DataSet]) -> None:
+    target, data = made
     assert target.read_bytes() == (DATASETS / "driving.json").read_bytes()
     assert target.with_name("README.md").read_bytes() == (DATASETS / "README.md").read_bytes()
-    assert summary["sha256"] == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert data.summary["sha256"] == hashlib.sha256(target.read_bytes()).hexdigest()
 
 
 def test_datasets_holds_no_python() -> None:
@@ -49,7 +52,7 @@ def test_the_card_tells_the_truth(rows: list[dict[str, str]]) -> None:
     card = (DATASETS / "README.md").read_text(encoding="utf-8")
     data = (DATASETS / "driving.json").read_bytes()
     assert hashlib.sha256(data).hexdigest() in card
-    assert f"{len(data):,} bytes" in card
+    assert f"| bytes | {len(data):,} |" in card
     assert f"{len(rows):,} pairs" in card
     assert "rule teacher" in card and "not public" in card
     counted = {rule: int(count) for rule, count in re.findall(r"\b([A-E]\d\d) (\d+)\b", card)}
@@ -97,7 +100,7 @@ def few_states(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_another_seed_draws_others(few_states: int, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        generate(tmp_path / name / "a.json", 200, seed)
+        generate(tmp_path / name / "a.json", DRIVING, 200, seed)
     first, same, other = ((tmp_path / name / "a.json").read_bytes() for name in "abc")
     assert first == same != other
 
@@ -105,7 +108,7 @@ def test_another_seed_draws_others(few_states: int, tmp_path: Path) -> None:
 def test_a_count_that_cannot_be_is_refused(few_states: int, tmp_path: Path) -> None:
     for count in (1, few_states + 1):
         with pytest.raises(DataError, match=f"{count}") as caught:
-            generate(tmp_path / "x.json", count)
+            generate(tmp_path / "x.json", DRIVING, count)
         assert "--count" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -113,9 +116,36 @@ def test_a_count_that_cannot_be_is_refused(few_states: int, tmp_path: Path) -> N
 def test_a_readme_that_is_no_card_is_not_written_over(few_states: int, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# my project\n")
     with pytest.raises(DataError, match=r"README\.md") as caught:
-        generate(tmp_path / "driving.json", 200)
+        generate(tmp_path / "driving.json", DRIVING, 200)
     assert caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     assert (tmp_path / "README.md").read_text() == "# my project\n"
     for seed in (1, 2):
-        generate(tmp_path / "own" / "driving.json", 200, seed)
+        generate(tmp_path / "own" / "driving.json", DRIVING, 200, seed)
+
+
+def test_a_domain_without_a_teacher_cannot_draw() -> None:
+    with pytest.raises(RecipeError, match="text") as caught:
+        draw("pairs.json", TEXT, 10)
+    assert caught.value.hint
+
+
+class Bit(BaseModel):
+    on: bool
+
+
+class Said(BaseModel):
+    word: Literal["on", "off"]
+
+
+class Switch(Domain[Bit, Said]):
+    def teach(self, value: Bit) -> Said:
+        return Said(word="on" if value.on else "off")
+
+
+def test_any_domain_with_a_teacher_can_draw(tmp_path: Path) -> None:
+    made = generate(tmp_path / "bits.json", Switch("bits", Bit, Said), 2)
+    rows = json.loads((tmp_path / "bits.json").read_text())
+    assert sorted(row["output"] for row in rows) == ['{"word": "off"}', '{"word": "on"}']
+    assert made.summary["word"] in ("on 1, off 1", "off 1, on 1")
+    assert "bits" in (tmp_path / "README.md").read_text()

@@ -154,6 +154,6 @@ def test_no_damage_to_a_line_breaks_the_reader(start: int, length: int, patch: s
     try:
         state = DRIVING.read_input(LINE[:start] + patch + LINE[start + length :])
     except InputError as error:
-        assert error.faults
+        assert error.faults or "not JSON" in error.message
     else:
         assert DRIVING.read_input(DRIVING.write_input(state)) == state

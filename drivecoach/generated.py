@@ -11,6 +11,7 @@ from drivecoach.config import load_recipe
 from drivecoach.data import generate
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.documents import rules_table
+from drivecoach.domains.load import load_domain
 from drivecoach.export import modelfile
 from drivecoach.pipeline import gguf_name, make_chat
 
@@ -62,7 +63,8 @@ def _texts(root: Path) -> dict[str, str]:
     for path in sorted((root / "recipes").rglob("*.yaml")):
         recipe = load_recipe(path)
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])
-        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(make_chat(recipe), recipe.export, gguf)
+        chat = make_chat(recipe, load_domain(recipe.domain))
+        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf)
     return texts
 
 

@@ -20,11 +20,12 @@ from drivecoach.chat.template import split
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, DataResult, Pair, identity, prepare, read_pairs
 from drivecoach.domain import AnyDomain
-from drivecoach.domains.load import identity as domain_identity
 from drivecoach.domains.load import load_domain
-from drivecoach.errors import ModelError
+from drivecoach.domains.stored import find_domain
+from drivecoach.errors import ModelError, RecipeError
 from drivecoach.export.modelfile import check_system
 from drivecoach.files import write_json, write_text
+from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
 from drivecoach.train import processes
 from drivecoach.train.backend import Job, check_backend, choose_backend
@@ -44,17 +45,21 @@ UNIFORM_STATES = 5000
 class Run:
     """A run folder and the recipe it belongs to."""
 
-    def __init__(self, folder: Path, recipe: Recipe, say: Say = print) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, say: Say = print, domain: AnyDomain | None = None) -> None:
         self.folder = folder
         self.recipe = recipe
-        self.domain: AnyDomain = load_domain(recipe.domain)
-        self.chat = make_chat(recipe)
+        self.domain: AnyDomain = domain or load_domain(recipe.domain)
+        self.chat = make_chat(recipe, self.domain)
         check_backend(recipe)
         self.say = say
 
     @classmethod
-    def open(cls, folder: Path, say: Say = print) -> Run:
-        """The run in ``folder``. Raises ModelError when there is none."""
+    def open(cls, folder: Path, say: Say = print, domain: str | None = None) -> Run:
+        """The run in ``folder``; ``domain`` names another than its recipe's.
+
+        Where the recipe's domain is gone (its file was moved, its package uninstalled), the exported model says what
+        it is for. Raises ModelError when there is no run.
+        """
         try:
             recipe = Recipe.model_validate_json((folder / RECIPE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -62,7 +67,17 @@ class Run:
                 f"{folder} is no run folder (no readable {RECIPE})",
                 hint="train first: drivecoach train RECIPE; runs lie in runs/<recipe name>",
             ) from None
-        return cls(folder, recipe, say)
+        if domain is not None:
+            return cls(folder, recipe, say, load_domain(domain))
+        try:
+            return cls(folder, recipe, say)
+        except RecipeError:
+            exported = folder / "export" / gguf_name(recipe, recipe.export.quantizations[-1])
+            if not exported.is_file():
+                raise
+        found = find_domain(read_metadata(exported), str(exported))
+        say(f"note: {found.note}" if found.note else f"note: the domain is the one that {exported} names")
+        return cls(folder, recipe, say, found.domain)
 
     @property
     def quantized(self) -> Path:
@@ -82,7 +97,7 @@ class Run:
         data, folder = self.recipe.data, self.folder / "data"
         inputs = {
             "sources": [identity(source) for source in data.sources],
-            "domain": domain_identity(self.recipe.domain, self.domain),
+            "domain": self._domain_identity(),
             "template": [self.chat.source, self.chat.end],
             "split": [data.validation, data.test, data.fraction, data.refused],
         }
@@ -183,7 +198,7 @@ class Run:
         inputs = {
             "export": self._fingerprint_of("export", ExportResult),
             "data": self._fingerprint_of("data", DataResult),
-            "domain": domain_identity(self.recipe.domain, self.domain),
+            "domain": self._domain_identity(),
             "constrained": constrained,
         }
         if (results := stage.finished(folder, inputs, Evaluation)) is not None:
@@ -223,6 +238,11 @@ class Run:
             raise ModelError(f"{self.folder / name} is not complete", hint="run: drivecoach tune RECIPE")
         return stage.fingerprint([manifest.inputs, manifest.results.model_dump(mode="json")])
 
+    def _domain_identity(self) -> dict[str, str]:
+        """Name, schemas and, for a domain in a file of one's own, the file: it holds the invariants."""
+        given = self.recipe.domain if all(path.is_file() for path in files_of(self.recipe.domain)) else self.domain.name
+        return domain_identity(given, self.domain)
+
     def _drop_stale_checkpoints(self, folder: Path, fingerprint: str) -> None:
         """Checkpoints of other inputs must not be resumed; ours are known by the fingerprint beside them."""
         import shutil
@@ -234,13 +254,13 @@ class Run:
             write_text(mark, fingerprint)
 
 
-def make_chat(recipe: Recipe) -> Chat:
+def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
     """How the recipe's model is spoken to, found fit before anything is trained.
 
     Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
     """
     settings = recipe.chat
-    system = load_domain(recipe.domain).system if settings.system is None else settings.system
+    system = domain.system if settings.system is None else settings.system
     check_system(system)
     family = read_family(settings.template, settings.end)
     return Chat(system, settings.thinking, family, settings.thinking_share)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drivecoach.cli import show
+from drivecoach.cli.ask import DomainName
 from drivecoach.errors import ModelError, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ def deploy(
     name: Annotated[str | None, typer.Option(help="The model's name in Ollama (default: the recipe's).")] = None,
     host: Annotated[str | None, typer.Option(help="Its address (default: OLLAMA_HOST or 127.0.0.1:11434).")] = None,
     quantize: Annotated[str | None, typer.Option(help="Let Ollama quantize the f16 file: q8_0 or q4_K_M.")] = None,
+    domain: DomainName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Create the model over Ollama's API, then prove its settings, prompts and answers; exit 1 on any difference."""
     from drivecoach.pipeline import Run
 
     say = show.stderr if as_json else show.stdout
-    run = Run.open(run_folder, lambda text: say.print(text, markup=False))
+    run = Run.open(run_folder, lambda text: say.print(text, markup=False), domain)
     deployed = deploy_run(run, name, host, quantize)
     if as_json:
         show.as_json(deployed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drivecoach.cli import show
+from drivecoach.cli.ask import DomainName
 from drivecoach.cli.deploy import deploy_where_it_runs
 from drivecoach.config import load_recipe
 from drivecoach.train import processes
@@ -88,11 +89,12 @@ def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
 
 def evaluate(
     run_folder: RunFolder,
+    domain: DomainName = None,
     constrain: Annotated[bool, typer.Option("--constrain", help="Score constrained answers too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
-    run = _open_run(run_folder, quiet=as_json)
+    run = _open_run(run_folder, quiet=as_json, domain=domain)
     scores = _evaluate(run, constrained=constrain)
     if as_json:
         show.as_json(scores)
@@ -111,10 +113,10 @@ def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet:
     return run
 
 
-def _open_run(folder: Path, *, quiet: bool) -> Run:
+def _open_run(folder: Path, *, quiet: bool, domain: str | None = None) -> Run:
     from drivecoach.pipeline import Run
 
-    return Run.open(folder, _say(quiet))
+    return Run.open(folder, _say(quiet), domain)
 
 
 def _say(quiet: bool) -> Callable[[str], None]:

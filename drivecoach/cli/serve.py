@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DEFAULT_MODEL, model_path
+from drivecoach.cli.ask import DEFAULT_MODEL, DomainName, domain_of, model_path
 
 
 def serve(
     model: Annotated[Path, typer.Argument(help="A GGUF file, or a run folder.")] = Path(DEFAULT_MODEL),
     name: Annotated[str, typer.Option(help="The model's name for clients.")] = "goDrive",
+    domain: DomainName = None,
     bind: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 11434,
     allow_remote: Annotated[bool, typer.Option(help="Let other machines in (with --bind).")] = False,
@@ -33,6 +34,7 @@ def serve(
         raise typer.BadParameter(f"{bind} lets other machines in; say --allow-remote if you mean it")
     listener = listen(bind, port)
     served = ServedModel(Path(model_path(str(model))), name)
+    knowledge = domain_of(served.runtime.metadata, str(model), domain, constrain=False)
     if not local:
         show.stderr.print(f"warning: everyone who reaches {bind} can ask this model", markup=False)
         if not key:
@@ -40,6 +42,6 @@ def serve(
     app = make_app(served, key=key, origins=origin or (), any_host=not local)
     host, actual = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    show.stdout.print(f"{served.name} on http://{shown}:{actual} (Ctrl-C stops)", markup=False)
+    show.stdout.print(f"{served.name} ({knowledge.name}) on http://{shown}:{actual} (Ctrl-C stops)", markup=False)
     run(app, listener)
 

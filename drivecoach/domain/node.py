@@ -35,6 +35,8 @@ class Node:
     tolerance: float = 0.0
     limits: str = ""
     """Ranges and lengths in words, e.g. ``from 5 to 30``."""
+    may_be_empty: bool = True
+    """``list``: whether it may have no items."""
     absent: bool = False
     """Whether None is the default: such a key is left out of canonical texts."""
 
@@ -145,7 +147,12 @@ def _node(schema: JsonObject, kind: str) -> Node:
     if kind == "array":
         items = schema.get("items")
         inner = read_node(items) if isinstance(items, dict) else None
-        return Node("list", items=inner, limits=_limits(schema, "minItems", "maxItems"))
+        return Node(
+            "list",
+            items=inner,
+            limits=_limits(schema, "minItems", "maxItems"),
+            may_be_empty=not schema.get("minItems"),
+        )
     if kind == "object" and isinstance(properties := schema.get("properties"), dict):
         required = schema.get("required")
         fields = {name: read_node(_object(part)) for name, part in properties.items()}

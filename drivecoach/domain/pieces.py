@@ -58,7 +58,8 @@ def _around(node: Node) -> Iterator[tuple[str, str]]:
     """What may stand right before and right after a value: quotes, brackets, a whole empty list, a null."""
     if node.kind == "list":
         yield from ((f"[{opening}", f"{closing}]") for opening, closing in (_around(node.items) if node.items else []))
-        yield "[]", ""
+        if node.may_be_empty:
+            yield "[]", ""
     else:
         is_text = node.kind == "text" or (node.kind == "closed" and all(isinstance(v, str) for v in node.values))
         yield ('"', '"') if is_text else ("", "")

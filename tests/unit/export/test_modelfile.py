@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivecoach.chat import Chat
-from drivecoach.config import ExportConfig
+from drivecoach.config import ExportConfig, load_recipe
 from drivecoach.domains.driving import DRIVING
+from drivecoach.domains.load import load_domain
 from drivecoach.errors import RecipeError
 from drivecoach.export.modelfile import go_template, render
-from drivecoach.generated import generated_files
+from drivecoach.pipeline import gguf_name, make_chat
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = ExportConfig(temperature=0.25, num_ctx=300, num_predict=96)
@@ -113,10 +114,10 @@ def test_what_ollama_would_drop_from_the_message_is_refused(character: str) -> N
     assert caught.value.hint
 
 
-def test_the_committed_files_are_what_the_code_makes() -> None:
-    made = generated_files(ROOT)
-    recipes = list((ROOT / "recipes").rglob("*.yaml"))
-    assert len([name for name in made if name.startswith("modelfiles/")]) == len(recipes) > 0
-    assert {name: (ROOT / name).read_text(encoding="utf-8") for name in made} == made
-    listed = {str(path.relative_to(ROOT)) for folder in ("schemas", "modelfiles") for path in (ROOT / folder).iterdir()}
-    assert listed == set(made), "a file of a recipe or schema that is gone"
+def test_every_recipe_has_its_modelfile_and_no_other_is_there() -> None:
+    recipes = [load_recipe(path) for path in (ROOT / "recipes").rglob("*.yaml")]
+    for recipe in recipes:
+        gguf = gguf_name(recipe, recipe.export.quantizations[-1])
+        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, gguf)
+        assert (ROOT / "modelfiles" / f"{recipe.name}.Modelfile").read_text(encoding="utf-8") == made
+    assert len(list((ROOT / "modelfiles").iterdir())) == len(recipes) > 0

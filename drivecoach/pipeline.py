@@ -20,7 +20,8 @@ from drivecoach.chat.template import split
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, DataResult, Pair, identity, prepare, read_pairs
 from drivecoach.domain import AnyDomain
-from drivecoach.domains.load import load_domain
+from drivecoach.domains.load import files_of, load_domain
+from drivecoach.domains.load import identity as domain_identity
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.export.modelfile import check_system

@@ -13,7 +13,7 @@ import pytest
 from gguf import GGUFWriter
 
 from drivecoach.chat import Chat
-from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.errors import InputError, ModelError
 from drivecoach.gguf.writer import write_gguf
 from drivecoach.runtime import open_runtime
 from drivecoach.runtime.llamacpp import LlamaCpp
@@ -56,7 +56,7 @@ def test_sixteen_at_once_get_the_answers_that_one_by_one_get(random_model: Path)
 
 def test_a_prompt_that_does_not_fit_is_refused_and_the_next_is_answered(scripted: Path) -> None:
     with LlamaCpp(scripted) as runtime:
-        with pytest.raises(RuntimeFailure, match="256") as caught:
+        with pytest.raises(InputError, match="256") as caught:
             runtime.generate("1 2 3 " * 200)
         assert "num_ctx" in caught.value.hint
         assert runtime.generate("1 2 3").text == "松开油门"
@@ -81,6 +81,7 @@ import sys, httpx
 from pathlib import Path
 from drivecoach.runtime.llamacpp import LlamaCpp
 with LlamaCpp(Path(sys.argv[1])) as runtime:
+    runtime.start()
     address = runtime._server.listening_address
     assert address.startswith("http://127.0.0.1:"), address
     for method, path in [("POST", "/completion"), ("POST", "/v1/chat/completions"), ("POST", "/tokenize"),
@@ -159,8 +160,8 @@ def test_a_file_that_cannot_be_used_says_why_and_what_to_do(
     target = tmp_path / "model.gguf"
     if make:
         make(scripted, target)
-    with pytest.raises(ModelError, match=said) as caught:
-        open_runtime(str(target))
+    with pytest.raises(ModelError, match=said) as caught, LlamaCpp(target) as runtime:
+        runtime.start()
     assert str(target) in caught.value.message
     assert caught.value.hint
 

@@ -57,7 +57,7 @@ class OllamaServer:
 
     url: str
     models: dict[str, Answer] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=lambda: {"drivecoach.domain": "driving"})
     """The GGUF's own fields, which ``/api/show`` gives as ``model_info`` (a real 0.33 does, strings whole)."""
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 

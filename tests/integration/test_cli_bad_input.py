@@ -148,11 +148,14 @@ def test_models_that_cannot_be_used(run: Run, tmp_path: Path, gguf: Path) -> Non
     assert not list(tmp_path.glob("*.jsonl"))
 
 
-def test_lines_that_are_no_state(run: Run) -> None:
-    refused(run("ask", "<特征>挡位:9挡; 速度:飞快</特征>"), "挡位: 9挡", "速度: 飞快", "手刹: missing")
-    refused(run("ask", ""), "手刹")
-    refused(run("ask", "x" * 5000), "too long")
-    refused(run("ask", LINE, "--domain", "cooking"), "cooking", "driving")
+def test_lines_that_are_no_state(run: Run, gguf: Path) -> None:
+    for line, *said in (
+        ("<特征>挡位:9挡; 速度:飞快</特征>", "挡位: 9挡", "速度: 飞快", "手刹: missing"),
+        ("", "手刹"),
+        ("x" * 5000, "at most 2000 characters"),
+    ):
+        refused(run("ask", line, "--model", gguf), *said)
+    refused(run("ask", LINE, "--model", gguf, "--domain", "cooking"), "cooking", "driving")
 
 
 def test_input_files_that_cannot_be_used(run: Run, tmp_path: Path, gguf: Path) -> None:
@@ -181,7 +184,8 @@ def test_an_output_that_is_the_input_is_refused_and_the_input_stays(run: Run, tm
 
 
 def test_wrong_usage_is_exit_code_2(run: Run) -> None:
-    for arguments in (["train"], ["fly"], ["ask", LINE, "--colour", "red"], ["data", "generate", "--count", "0"]):
+    no_rows = ["data", "generate", "x.json", "--count", "0"]
+    for arguments in (["train"], ["fly"], ["ask", LINE, "--colour", "red"], no_rows):
         result = run(*arguments)
         assert result.code == 2
         assert "Traceback" not in result.err and result.err
@@ -192,7 +196,7 @@ def test_a_fault_of_our_own_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPa
         raise ZeroDivisionError
 
     monkeypatch.setattr("drivecoach.cli.data.generate_file", broken)
-    monkeypatch.setattr(sys, "argv", ["drivecoach", "data", "generate"])
+    monkeypatch.setattr(sys, "argv", ["drivecoach", "data", "generate", "x.json"])
     with pytest.raises(ZeroDivisionError):
         main()
 
@@ -213,7 +217,7 @@ def test_what_any_verb_may_meet(
         raise error
 
     monkeypatch.setattr("drivecoach.cli.data.generate_file", broken)
-    result = run("data", "generate")
+    result = run("data", "generate", "x.json")
     assert result.code == code
     assert said in result.err and "Traceback" not in result.err
 

@@ -27,7 +27,6 @@ from drivecoach.data.read import Row
 from drivecoach.data.sources import open_source
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
-from drivecoach.files import write_text
 
 
 @dataclass(frozen=True)
@@ -96,23 +95,6 @@ class Report:
     warnings: list[Refusal] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     """For every label of the domain (feature, level, …) how many accepted pairs have each value."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows the file has."""
-        return len(self.pairs) + len(self.refusals)
-
-    def kinds(self) -> dict[str, int]:
-        """How many rows were refused, by kind."""
-        return dict(Counter(refusal.kind for refusal in self.refusals))
-
-    def write_rejects(self, target: Path) -> None:
-        """Write the refused rows as JSONL: row number, kind, reason, and the row as it was."""
-        write_text(target, "".join(json_line(refusal.to_json()) for refusal in self.refusals))
-
-    def write_accepted(self, target: Path) -> None:
-        """Write the accepted pairs as JSONL."""
-        write_text(target, "".join(json_line({"input": p.input, "output": p.output}) for p in self.pairs))
 
 
 @dataclass(frozen=True)

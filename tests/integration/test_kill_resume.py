@@ -143,7 +143,10 @@ def test_the_best_checkpoint_can_be_that_of_the_most_right_answers(tmp_path: Pat
     run.prepare()
     results = run.train()
     assert results.best is not None and results.best.by == "exact_match"
-    assert 0 <= results.best.value <= 1 and results.best.step in (10, 20)
+    lines = [json.loads(line) for line in (tmp_path / "run/train/metrics.jsonl").read_text().splitlines()]
+    right = {line["step"]: line["eval_exact_match"] for line in lines if "eval_exact_match" in line}
+    assert set(right) == {10, 20}
+    assert results.best.value == max(right.values()) == right[results.best.step]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_what_to_change(tmp_path: Path) -> None:

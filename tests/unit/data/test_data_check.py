@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivecoach.data import Report, check
+from drivecoach.data.check import json_line
 from drivecoach.domains.driving import DRIVING
 from tests.support.driving import lines
 
@@ -45,7 +47,7 @@ def test_good_rows_are_kept_as_they_are_with_the_canonical_input(tmp_path: Path)
         (1, INPUTS[0], pair(0, thinking="夜晚")["output"]),
         (2, INPUTS[1], ANSWERS[1]),
     ]
-    assert (report.rows, report.refusals, report.warnings) == (2, [], [])
+    assert (len(report.pairs), report.refusals, report.warnings) == (2, [], [])
     assert report.counts["级别"].total() == 2
 
 
@@ -80,8 +82,9 @@ def test_no_fault_hides_another(tmp_path: Path) -> None:
     assert [refusal.row for refusal in report.refusals] == sorted(found)
     assert all(refusal.reason for refusal in report.refusals)
     assert [p.row for p in report.pairs] == [2]
-    assert report.rows == len(rows)
-    assert report.kinds() == {"malformed": 7, "input": 4, "output": 5, "duplicate": len(FAULTY) - 1}
+    assert len(report.pairs) + len(report.refusals) == len(rows)
+    kinds = Counter(refusal.kind for refusal in report.refusals)
+    assert kinds == {"malformed": 7, "input": 4, "output": 5, "duplicate": len(FAULTY) - 1}
 
 
 def test_all_faults_of_one_row_are_named(tmp_path: Path) -> None:
@@ -122,9 +125,7 @@ def test_an_answer_that_breaks_an_invariant_is_a_warning(tmp_path: Path) -> None
 def test_rejects_hold_each_refused_row_as_it_was(tmp_path: Path) -> None:
     rows = [row for row, _ in FAULTY]
     report = checked(tmp_path, rows)
-    target = tmp_path / "rejects.jsonl"
-    report.write_rejects(target)
-    written = [json.loads(line) for line in target.read_text(encoding="utf-8").split("\n") if line]
+    written = [json.loads(json_line(refusal.to_json())) for refusal in report.refusals]
     assert [row["row"] for row in written] == list(range(1, len(rows) + 1))
     assert [row["value"] for row in written] == ["not JSON", 7, *rows[2:]]
     assert all(row["kind"] and row["reason"] for row in written)
@@ -132,7 +133,8 @@ def test_rejects_hold_each_refused_row_as_it_was(tmp_path: Path) -> None:
 
 def test_accepted_rows_are_a_data_file_again(tmp_path: Path) -> None:
     report = checked(tmp_path, [pair(0, thinking="a\u2028b"), pair(1), "broken"])
-    report.write_accepted(tmp_path / "good.jsonl")
+    accepted = "".join(json_line(pair.to_json()) for pair in report.pairs)
+    (tmp_path / "good.jsonl").write_text(accepted, encoding="utf-8")
     again = check(tmp_path / "good.jsonl", DRIVING)
     assert again.refusals == []
     assert [(p.input, p.output) for p in again.pairs] == [(p.input, p.output) for p in report.pairs]

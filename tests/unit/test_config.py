@@ -107,6 +107,12 @@ def test_a_base_that_is_fetched_needs_a_name(write, source: str) -> None:
     assert "base.name" in allowed
 
 
+@pytest.mark.parametrize("setting", ["backend=unsloth", "backend=mine", "quantize=4bit"])
+def test_the_embedded_base_has_a_backend_of_its_own(write, setting: str) -> None:
+    ((_, allowed),) = faults_of(write(MINIMAL), [f"train.{setting}"]).values()
+    assert "base.source: nano" in allowed
+
+
 def test_overrides_reach_every_level(write) -> None:
     overrides = [
         "name=other",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -40,7 +41,7 @@ ORDER = (
     "testing",
     "__main__",
 )
-"""As docs/architecture.md shows them: each may import those before it."""
+"""Each may import those before it."""
 
 
 def modules() -> dict[str, Path]:
@@ -90,6 +91,12 @@ def _module(target: str) -> str:
 
 def test_every_package_has_its_place_in_the_order() -> None:
     assert {name.partition(".")[0] for name in MODULES} - {""} == set(ORDER)
+
+
+def test_the_page_on_architecture_shows_this_order() -> None:
+    page = (ROOT.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert shown == [name for name in ORDER if name not in ("testing", "__main__")]
 
 
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - {""}))

@@ -16,6 +16,7 @@ from gguf import GGUFReader
 from safetensors.torch import load_file, save_file
 
 from drivecoach.errors import ModelError, StorageError
+from drivecoach.gguf.numbers import floats
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.reader import describe, read_metadata
 from drivecoach.gguf.writer import write_gguf
@@ -251,3 +252,11 @@ def test_quantize_refuses_what_it_cannot_do_well(folder: Path, tmp_path: Path) -
         quantize(source, tmp_path / "again.gguf", "q4_K_M")
     assert not (tmp_path / "again.gguf").exists()
     assert {kind for _, kind, shape in describe(target) if len(shape) == 2} == {"Q8_0"}
+
+
+def test_brain_floats_widen_to_the_very_numbers_that_torch_reads() -> None:
+    """All 65,536 of them, NaNs told by being NaN."""
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    expected = torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16).to(torch.float32).numpy()
+    assert np.array_equal(floats(bits, "BF16"), expected, equal_nan=True)
+    assert floats(expected, "F32") is expected

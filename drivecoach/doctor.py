@@ -23,7 +23,7 @@ class Finding:
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    hint: str = ""
     """What to do where it is not ``ok``."""
     needed: bool = False
     """Whether nothing works without it; the others are wanted for some recipes."""
@@ -57,8 +57,8 @@ def _gpu() -> Finding:
     except ImportError:
         return Finding("GPU", False, "not known without torch", "pip install 'drivecoach[train]'")
     if not torch.cuda.is_available():
-        mend = "recipes/nano.yaml needs none; for others take a machine with one, and torch built for CUDA"
-        return Finding("GPU", False, "none that torch can use", mend)
+        hint = "recipes/nano.yaml needs none; for others take a machine with one, and torch built for CUDA"
+        return Finding("GPU", False, "none that torch can use", hint)
     names = [
         f"{torch.cuda.get_device_name(n)}, {torch.cuda.mem_get_info(n)[0] / _GIB:.1f} of "
         f"{torch.cuda.mem_get_info(n)[1] / _GIB:.1f} GiB free"
@@ -67,11 +67,11 @@ def _gpu() -> Finding:
     return Finding("GPU", True, "; ".join(names))
 
 
-def _package(name: str, use: str, mend: str, *, needed: bool = False) -> Finding:
+def _package(name: str, use: str, hint: str, *, needed: bool = False) -> Finding:
     try:
         return Finding(name, True, version(name), needed=needed)
     except PackageNotFoundError:
-        return Finding(name, False, f"not installed ({use})", mend, needed)
+        return Finding(name, False, f"not installed ({use})", hint, needed)
 
 
 def _unsloth() -> Finding:
@@ -89,7 +89,7 @@ def _unsloth() -> Finding:
         return found
     reason = tried.stderr.strip().splitlines()[-1:] or ["no reason given"]
     broken = f"{found.found}, but it does not import: {reason[0]}"
-    return Finding("unsloth", False, broken, "mend that, or uninstall it")
+    return Finding("unsloth", False, broken, "repair or uninstall it")
 
 
 def _ollama(host: str | None) -> Finding:
@@ -103,16 +103,16 @@ def _ollama(host: str | None) -> Finding:
         return Finding("Ollama", True, f"{answer.json()['version']} at {address}")
     except (httpx.HTTPError, ValueError, KeyError):
         there = "installed, but no server answers" if shutil.which("ollama") else "no server answers"
-        mend = "start it: ollama serve (or set OLLAMA_HOST); without it: drivecoach serve, drivecoach ask"
-        return Finding("Ollama", False, f"{there} at {address}", mend)
+        hint = "start it: ollama serve (or set OLLAMA_HOST); without it: drivecoach serve, drivecoach ask"
+        return Finding("Ollama", False, f"{there} at {address}", hint)
 
 
 def _disk(folder: Path) -> Finding:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    mend = "free some space; a run takes about three times its 16-bit base"
-    return Finding("disk", free >= _DISK, f"{free / _GIB:.0f} GiB free at {folder.resolve()}", mend)
+    hint = "free some space; a run takes about three times its 16-bit base"
+    return Finding("disk", free >= _DISK, f"{free / _GIB:.0f} GiB free at {folder.resolve()}", hint)
 
 
 def _hub() -> Finding:
@@ -123,7 +123,7 @@ def _hub() -> Finding:
         httpx.get(f"{address}/api/models?limit=1", timeout=5).raise_for_status()
         return Finding("hub", True, address)
     except httpx.HTTPError as error:
-        mend = "set HF_ENDPOINT to a mirror, base.source: modelscope, or use local folders"
-        return Finding("hub", False, f"{address} cannot be reached ({type(error).__name__})", mend)
+        hint = "set HF_ENDPOINT to a mirror, base.source: modelscope, or use local folders"
+        return Finding("hub", False, f"{address} cannot be reached ({type(error).__name__})", hint)
 
 

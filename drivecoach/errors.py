@@ -1,4 +1,4 @@
-"""The one error tree: every error says what is wrong, where, and the command or change that mends it."""
+"""The one error tree: every error says what is wrong, where, and the command or change that fixes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fault:
 class DrivecoachError(Exception):
     """Base of all errors that drivecoach raises on purpose.
 
-    ``hint`` says the mend; ``faults`` lists every fault found, never only the first.
+    ``hint`` says how to fix it; ``faults`` lists every fault found, never only the first.
     """
 
     def __init__(self, message: str, *, hint: str, faults: Sequence[Fault] = ()) -> None:

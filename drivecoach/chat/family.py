@@ -108,7 +108,7 @@ def own_family(source: str, end: str, name: str = "own") -> Family:
         asked, opened = made.render([user], answer=False), made.render([user], answer=True)
         told = made.render([user, said], answer=False)
     except TemplateError as error:
-        raise RecipeError(f"chat template {name} is not valid Jinja: {error}", hint="mend that place") from None
+        raise RecipeError(f"chat template {name} is not valid Jinja: {error}", hint="correct that place") from None
     faults = []
     if "\0u" not in asked:
         faults.append(Fault("user turn", "not rendered", "message['content'] of every message"))

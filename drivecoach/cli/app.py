@@ -1,4 +1,4 @@
-"""The `drivecoach` command: its verbs, and how every failure ends (a message, the mend, an exit code).
+"""The `drivecoach` command: its verbs, and how every failure ends (a message, a hint, an exit code).
 
 Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted.
 """
@@ -43,7 +43,7 @@ def main() -> None:
     try:
         app()
     except DrivecoachError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}\n[bold]mend:[/] {escape(error.hint)}")
+        stderr.print(f"[bold red]error:[/] {escape(str(error))}\n[bold]hint:[/] {escape(error.hint)}")
         sys.exit(1)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:  # typer ends so after Ctrl-C, without a word
@@ -53,13 +53,13 @@ def main() -> None:
         if not error.name or error.name.partition(".")[0] == "drivecoach":
             raise
         stderr.print(f"[bold red]error:[/] this needs the Python package {escape(error.name)}, which is not installed")
-        stderr.print("[bold]mend:[/] pip install 'drivecoach\\[train]'")
+        stderr.print("[bold]hint:[/] pip install 'drivecoach\\[train]'")
         sys.exit(1)
     except Exception as error:
         if not _disk_is_full(error):
             raise
         stderr.print(f"[bold red]error:[/] the disk is full ({escape(first_line(error))})")
-        stderr.print("[bold]mend:[/] free some space and run the same command again; finished stages are kept")
+        stderr.print("[bold]hint:[/] free some space and run the same command again; finished stages are kept")
         sys.exit(1)
 
 

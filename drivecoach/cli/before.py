@@ -31,7 +31,7 @@ def doctor(
         show.stdout.print(mark, end=" ")
         show.stdout.print(f"{finding.name}: {finding.found}", markup=False)
         if not finding.ok:
-            show.stdout.print(f"     mend: {finding.mend}", markup=False)
+            show.stdout.print(f"     hint: {finding.hint}", markup=False)
     if as_json:
         show.as_json(findings)
     if any(finding.needed and not finding.ok for finding in findings):

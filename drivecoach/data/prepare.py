@@ -77,7 +77,7 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
         raise DataError(
             f"{', '.join(source.path for source in data.sources)}: no rows are left to train on ({rows} read, "
             f"{refused.total()} refused)",
-            hint="add rows, mend the refused ones, raise data.fraction, or lower the held-out shares",
+            hint="add rows, correct the refused ones, raise data.fraction, or lower the held-out shares",
         )
     return DataResult(rows=rows, refused=dict(refused), warnings=warnings, **used)
 
@@ -132,5 +132,5 @@ def _refused(data: DataConfig, refused: Counter[str], rows: int, shown: list[Ref
     return DataError(
         f"{refused.total()} of {rows} rows of {where} are refused ({kinds})",
         faults=[Fault(f"{r.source} row {r.row}".strip(), r.kind, r.reason) for r in shown],
-        hint=f"all of them are in {rejects}; mend them, or train without them: --set data.refused=drop",
+        hint=f"all of them are in {rejects}; correct them, or train without them: --set data.refused=drop",
     )

@@ -24,7 +24,7 @@ from drivecoach.serve.wire import (
     parse,
     unloads,
 )
-from drivecoach.serve.work import Desk, Piece, streamed
+from drivecoach.serve.work import WorkQueue, Piece, streamed
 
 Body = dict[str, Any]
 Shape = Callable[[str, str], Body]
@@ -32,11 +32,11 @@ Shape = Callable[[str, str], Body]
 
 
 class Api:
-    """The endpoints on one model; ``desk`` bounds how much is worked on at once."""
+    """The endpoints on one model; ``queue`` bounds how much is worked on at once."""
 
-    def __init__(self, model: ServedModel, desk: Desk, version: str) -> None:
+    def __init__(self, model: ServedModel, queue: WorkQueue, version: str) -> None:
         self.model = model
-        self.desk = desk
+        self.queue = queue
         self.version = version
 
     def routes(self) -> list[Route]:
@@ -151,11 +151,13 @@ class Api:
             }
 
         if asked.stream is False:
-            answer = await self.desk.work(
+            answer = await self.queue.work(
                 lambda: self.model.answer(prompt, settings, schema, None, think=think, raw=raw)
             )
             return JSONResponse(final(answer, answer.thinking, answer.text))
-        pieces = self.desk.stream(lambda emit: self.model.answer(prompt, settings, schema, emit, think=think, raw=raw))
+        pieces = self.queue.stream(
+            lambda emit: self.model.answer(prompt, settings, schema, emit, think=think, raw=raw)
+        )
 
         def line(piece: Piece) -> bytes:
             if isinstance(piece, Reply):

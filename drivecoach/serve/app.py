@@ -1,4 +1,4 @@
-"""The ASGI application: the routes, and the walls around them (key, origins, size, time)."""
+"""The ASGI application: the routes, and the middleware around them (key, origins, size, time)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from drivecoach.serve import openai
 from drivecoach.serve.api import Api
 from drivecoach.serve.model import ServedModel
 from drivecoach.serve.wire import WireError
-from drivecoach.serve.work import Desk
+from drivecoach.serve.work import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,28 @@ def make_app(
     ``key``: every request must carry it as a bearer token. ``origins``: web pages that may ask; none by default.
     ``any_host``: answer to any Host header; otherwise only to names of this machine, against DNS rebinding.
     """
-    desk = Desk(model.runtime.slots, limits.queue, limits.seconds)
-    api = Api(model, desk, f"{__version__}-drivecoach")
+    queue = WorkQueue(model.runtime.slots, limits.queue, limits.seconds)
+    api = Api(model, queue, f"{__version__}-drivecoach")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        desk.close()
+        queue.close()
         model.runtime.close()
 
     # The outermost first: a browser's preflight carries no key.
-    walls = [Middleware(_Origin, origins=origins)]
+    middleware = [Middleware(_Origin, origins=origins)]
     if origins:
-        walls.append(Middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"]))
+        cors = Middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
+        middleware.append(cors)
     if not any_host:
-        walls.append(Middleware(_LocalHost))
+        middleware.append(Middleware(_LocalHost))
     if key:
-        walls.append(Middleware(_Key, key=key))
-    walls.append(Middleware(_Body, limits=limits))
+        middleware.append(Middleware(_Key, key=key))
+    middleware.append(Middleware(_Body, limits=limits))
     return Starlette(
         routes=[*api.routes(), *openai.routes(api)],
-        middleware=walls,
+        middleware=middleware,
         exception_handlers={WireError: _refused, HTTPException: _no_route},
         lifespan=lifespan,
     )

@@ -92,7 +92,7 @@ def routes(api: Api) -> list[Route]:
         head["system_fingerprint"] = "fp_drivecoach"
 
         if not asked.stream:
-            answer = await api.desk.work(lambda: api.model.answer(prompt, settings, schema, None, think=think))
+            answer = await api.queue.work(lambda: api.model.answer(prompt, settings, schema, None, think=think))
             message = {"role": "assistant", "content": answer.text} | _reasoning(answer.thinking)
             choice = {"index": 0, "message": message, "finish_reason": _reason(answer)}
             return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": _usage(answer)})
@@ -109,7 +109,7 @@ def routes(api: Api) -> list[Route]:
             delta = {"role": "assistant", "content": text} | _reasoning(thinking)
             return chunk([{"index": 0, "delta": delta, "finish_reason": None}])
 
-        pieces = api.desk.stream(lambda emit: api.model.answer(prompt, settings, schema, emit, think=think))
+        pieces = api.queue.stream(lambda emit: api.model.answer(prompt, settings, schema, emit, think=think))
         return await streamed(
             pieces, line, lambda error: _event(error_body(error)), "text/event-stream", b"data: [DONE]\n\n"
         )

@@ -18,12 +18,12 @@ Piece = tuple[str, str] | Reply
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 
 
-class Desk:
+class WorkQueue:
     """Runs blocking answers in threads; ``seconds`` is how long one request may take, waiting included."""
 
     def __init__(self, slots: int, queue: int, seconds: float) -> None:
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="answer")
-        self._room = slots + queue
+        self._places = slots + queue
         self._seconds = seconds
 
     async def work(self, job: Callable[[], Reply]) -> Reply:
@@ -61,15 +61,15 @@ class Desk:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, job: Callable[[], Reply]) -> asyncio.Future[Reply]:
-        if self._room <= 0:
+        if self._places <= 0:
             raise WireError(503, BUSY)
-        self._room -= 1
+        self._places -= 1
         future = asyncio.get_running_loop().run_in_executor(self._pool, job)
         future.add_done_callback(self._done)
         return future
 
     def _done(self, future: asyncio.Future[Reply]) -> None:
-        self._room += 1
+        self._places += 1
         if not future.cancelled():
             future.exception()  # nobody may be left to fetch it
 

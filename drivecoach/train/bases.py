@@ -39,7 +39,7 @@ def locate(base: BaseConfig) -> str:
 
 
 def load_tokenizer(base: BaseConfig, chat: Chat) -> PreTrainedTokenizerBase:
-    """The base's tokenizer, checked and mended for ``chat``.
+    """The base's tokenizer, checked and adjusted for ``chat``.
 
     It must know the chat's end token. Where it pads with that token (or not at all), another control token that no
     chat uses takes the padding over, so that the end of an answer is never taken for padding.

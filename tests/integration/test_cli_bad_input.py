@@ -1,4 +1,4 @@
-"""Every kind of bad input at the command line: a message, the mend, exit code 1, no traceback, nothing left behind."""
+"""Every kind of bad input at the command line: a message, a hint, exit code 1, no traceback, nothing left behind."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def refused(result: Result, *said: str) -> None:
-    """The shape of every refusal: exit 1, the fault and its mend on stderr, nothing on stdout."""
+    """The shape of every refusal: exit 1, the fault and its hint on stderr, nothing on stdout."""
     assert result.code == 1, result
-    assert "error:" in result.err and "mend:" in result.err
-    assert result.err.split("mend:")[1].strip()
+    assert "error:" in result.err and "hint:" in result.err
+    assert result.err.split("hint:")[1].strip()
     assert "Traceback" not in result.err
     assert result.out == ""
     for text in said:

@@ -26,9 +26,9 @@ def test_every_part_is_there_or_says_how_to_get_it(closed: None, tmp_path: Path)
     assert list(findings) == [
         "Python", "torch", "GPU", "bitsandbytes", "unsloth", "xllamacpp", "Ollama", "disk", "hub",
     ]  # fmt: skip
-    assert all(finding.found and (finding.ok or finding.mend) for finding in findings.values())
-    assert not findings["hub"].ok and "HF_ENDPOINT" in findings["hub"].mend
-    assert "127.0.0.1:9" in findings["Ollama"].found and "ollama serve" in findings["Ollama"].mend
+    assert all(finding.found and (finding.ok or finding.hint) for finding in findings.values())
+    assert not findings["hub"].ok and "HF_ENDPOINT" in findings["hub"].hint
+    assert "127.0.0.1:9" in findings["Ollama"].found and "ollama serve" in findings["Ollama"].hint
 
 
 def test_ollamas_version_and_address_are_shown(closed: None, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_command_fails_only_for_what_is_needed(
     closed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = CliRunner().invoke(app, ["doctor", "--runs", str(tmp_path), "--host", "http://127.0.0.1:9"])
-    assert run.exit_code == 0 and "mend: " in run.output
+    assert run.exit_code == 0 and "hint: " in run.output
     whole = doctor._package
 
     def without(name: str, *rest: str, **more: bool) -> doctor.Finding:

@@ -1,4 +1,4 @@
-"""Checking pairs: every fault of every row in one pass, conflicts with all their rows, rejects that can be mended."""
+"""Checking pairs: every fault of every row in one pass, conflicts with all their rows, rejects that can be corrected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walls around `drivecoach serve`: who may ask, from where, how much, how long; and what is never told."""
+"""The limits of `drivecoach serve`: who may ask, from where, how much, how long; and what is never told."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scripted_gguf(tmp_path_factory.mktemp("walls") / "m.gguf", ANSWER, chat=Chat(DRIVING.system))
+    return write_scripted_gguf(tmp_path_factory.mktemp("limits") / "m.gguf", ANSWER, chat=Chat(DRIVING.system))
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ ORDER = (
     "evaluate",
     "train",
     "export",
+    "propose",
     "coach",
     "serve",
     "pipeline",

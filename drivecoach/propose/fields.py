@@ -57,7 +57,10 @@ class ProposedField:
 
 
 def propose(seen: Evidence, where: str, faults: list[Fault], unit: str = "row") -> Proposed:
-    """The type of what was seen at ``where``; what cannot be proposed is added to ``faults``."""
+    """The type of what was seen at ``where``; what cannot be proposed is added to ``faults``.
+
+    Of several kinds of values the one of at least nine in ten is taken; the others do not fit.
+    """
     if (closed := _closed(seen)) is not None:
         return closed
     kinds = Counter[str](seen.kinds)
@@ -116,11 +119,17 @@ def slips(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def _closed(seen: Evidence) -> Proposed | None:
-    if not seen.kinds["text"] or set(seen.kinds) - {"text", "int"} or len(seen.values) == DISTINCT:
+    """A closed set of texts, or of texts and whole numbers where neither is only here and there."""
+    texts, numbers, total = seen.kinds["text"], seen.kinds["int"], seen.seen
+    has_numbers = max(texts, numbers) < CLEAR * total and texts + numbers == total
+    if (not has_numbers and texts < CLEAR * total) or len(seen.values) == DISTINCT:
         return None
     wrong = slips({value: count for value, count in seen.values.items() if isinstance(value, str)})
-    kept = {value: count for value, count in seen.values.items() if value not in wrong and not isinstance(value, float)}
-    if len(kept) > CLOSED or sum(kept.values()) < REPEATED * len(kept):
+    kept: dict[Value, int] = {}
+    for value, count in seen.values.items():
+        if isinstance(value, str | int) and value not in wrong and (has_numbers or isinstance(value, str)):
+            kept[value] = count
+    if not 0 < len(kept) <= CLOSED or sum(kept.values()) < REPEATED * len(kept):
         return None
     if any(isinstance(value, str) and len(value) > WIDEST for value in kept):
         return None

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, before, data, deploy, refresh, runs, serve
+from drivecoach.cli import ask, before, data, deploy, init, refresh, runs, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError, first_line
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.command()(init.init)
 app.command()(refresh.refresh)
 app.command()(before.doctor)
 app.command()(before.plan)

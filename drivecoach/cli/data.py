@@ -62,7 +62,7 @@ def check(
     with ExitStack() as files:
         good = _opened(files, accepted) if accepted else None
         bad = _opened(files, rejects)
-        for verdict in scan([_source(source, form, columns or [])], load_domain(domain)):
+        for verdict in scan([source_of(source, form, columns or [])], load_domain(domain)):
             counts["rows"] += 1
             if isinstance(verdict, Refusal):
                 counts[verdict.kind] += 1
@@ -103,7 +103,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _source(path: Path, form: str, columns: list[str]) -> SourceConfig:
+def source_of(path: Path, form: str, columns: list[str]) -> SourceConfig:
+    """The rows that ``--format`` and ``--column`` describe; raises RecipeError for what is neither."""
     pairs = [column.partition("=") for column in columns]
     if not all(theirs for _, _, theirs in pairs):
         raise RecipeError("--column is of the form OURS=THEIRS", hint="e.g. --column input=parent_text")

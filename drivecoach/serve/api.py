@@ -24,7 +24,7 @@ from drivecoach.serve.wire import (
     parse,
     unloads,
 )
-from drivecoach.serve.work import WorkQueue, Piece, streamed
+from drivecoach.serve.work import Piece, WorkQueue, streamed
 
 Body = dict[str, Any]
 Shape = Callable[[str, str], Body]

@@ -32,6 +32,7 @@ ORDER = (
     "evaluate",
     "train",
     "export",
+    "propose",
     "coach",
     "serve",
     "pipeline",

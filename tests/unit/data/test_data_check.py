@@ -1,4 +1,4 @@
-"""Checking pairs: every fault of every row in one pass, conflicts with all their rows, rejects that can be corrected."""
+"""Checking pairs: every fault of every row in one pass, conflicts with all their rows, rejects to correct."""
 
 from __future__ import annotations
 

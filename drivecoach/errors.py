@@ -11,7 +11,7 @@ class Fault:
     """One thing wrong with an input: where it stands, what was found, what would have been right."""
 
     where: str
-    """Key, row or path, e.g. ``挡位`` or ``row 17``."""
+    """Key, row or path, e.g. ``gear`` or ``row 17``."""
     found: str
     """The offending value as it was read."""
     allowed: str

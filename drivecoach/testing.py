@@ -60,7 +60,7 @@ class RuntimeContract:
 
     def test_an_answer_is_what_the_model_said_without_its_end_token(self, runtime: Runtime, place: Place) -> None:
         """Text, counts and time."""
-        completion = runtime.generate("挡位:1挡")
+        completion = runtime.generate("gear:1")
         assert split(completion.text).text == place.answer
         assert completion.finished
         assert completion.prompt_tokens >= 1

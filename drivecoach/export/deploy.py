@@ -39,7 +39,7 @@ HOSTILE = (
     "🚗👩‍🔧🇨🇳 é e\u0301 \u200b\ufeff",
     "$HOME $(id) ${x} %s %d <script>alert(1)</script> &amp;",
     "长" * 5000,
-    "<特征>" * 300,
+    "<tag>" * 300,
 )
 """Texts that a template, a shell or a parser could take for more than text."""
 

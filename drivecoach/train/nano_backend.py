@@ -1,6 +1,6 @@
 """The backend of the embedded base ``nano``: a small Qwen3-architecture model made from nothing, with its tokenizer.
 
-The tokenizer holds every piece of text that the domain repeats (a whole ``特征:值; `` pair, an action phrase, a
+The tokenizer holds every piece of text that the domain repeats (a whole ``key:value; `` pair, an action phrase, a
 spoken sentence) as one token, which cuts a prompt to about two dozen tokens and an answer to about fifteen. That is
 only right for a model trained from scratch: a pretrained base must never be given new tokens this way.
 """

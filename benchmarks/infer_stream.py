@@ -51,7 +51,7 @@ def main() -> None:
             with output.open("rb") as stream:
                 written = sum(1 for _ in stream)
             peak = int(done.stderr.split()[-1]) / 1024
-            seconds, speed = summary["seconds"], summary["rows per second"]
+            seconds, speed = summary["seconds"], summary["rows_per_second"]
             print(f"{rows:>10} {written:>10} {summary['asked']:>7} {seconds:8.1f} {speed:8.0f} {peak:9.0f}", flush=True)
 
 

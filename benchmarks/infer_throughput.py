@@ -54,9 +54,11 @@ def main() -> None:
             path = Path(folder, "states.txt")
             path.write_text("\n".join(lines), encoding="utf-8")
             source = open_source(path, DRIVING)
-            batch = run_batch(source, Path(folder, "a.jsonl"), DRIVING, Settings("ollama:goDrive", (url,)))
+            served = Settings("ollama:goDrive", (url,))
+            batch = run_batch(source, Path(folder, "a.jsonl"), DRIVING, served, served.connect())
             alone = sequential(url, lines)
-            embedded = run_batch(source, Path(folder, "b.jsonl"), DRIVING, Settings(str(asked.gguf)))
+            here = Settings(str(asked.gguf))
+            embedded = run_batch(source, Path(folder, "b.jsonl"), DRIVING, here, here.connect())
     finally:
         server.terminate()
         server.wait()
@@ -64,10 +66,10 @@ def main() -> None:
         "rows": asked.rows,
         "cores": os.cpu_count(),
         "sequential loop over serve, rows/s": round(asked.rows / alone, 1),
-        "infer over serve, rows/s": batch["rows per second"],
-        "infer over serve, at once": batch["at once, at most"],
-        "infer on the embedded engine, rows/s": embedded["rows per second"],
-        "valid": batch["valid"],
+        "infer over serve, rows/s": batch.rows_per_second,
+        "infer over serve, at once": batch.in_flight_most,
+        "infer on the embedded engine, rows/s": embedded.rows_per_second,
+        "valid": batch.valid,
     }
     print(json.dumps(rates, ensure_ascii=False, indent=2))
 

@@ -1,5 +1,10 @@
 """drivecoach: a small language model as a driving coach with structured output."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drivecoach.coach import Coach
+
 __version__ = "0.1.0"
 
 __all__ = ["Coach", "__version__"]

@@ -15,7 +15,7 @@ from drivecoach.propose.fields import Proposed, ProposedField
 from drivecoach.propose.layout import COLUMNS, Code, Group, laid_out, quoted, width
 
 _IMPORTED = {"Annotated", "BaseModel", "ConfigDict", "Domain", "Field", "Literal"}
-_LONGEST_NAME = 40
+_WIDEST_NAME = 40
 _UNFIT = {"l", "O", "I", "bool", "float", "int", "list", "str", *_IMPORTED}
 """Names that linters refuse, and those that the annotations of a model need."""
 
@@ -58,12 +58,12 @@ class _Classes:
         if model.fields:
             lines.append("")
         for part in model.fields:
-            lines.append(self._field(names[part.key], part, name))
+            lines.append(self._field(names[part.key], part))
         self.written.append("\n".join(lines))
         return name
 
-    def _field(self, name: str, part: ProposedField, owner: str) -> str:
-        annotation = self._type(part.type, name, owner)
+    def _field(self, name: str, part: ProposedField) -> str:
+        annotation = self._type(part.type, name)
         if part.optional:
             annotation = _or_none(annotation)
         named = [_join("alias=", quoted(part.key))] if name != part.key else []
@@ -81,15 +81,15 @@ class _Classes:
             return f"{code}  {comment}"
         return f"    {comment}\n{code}"
 
-    def _type(self, proposed: Proposed, name: str, owner: str) -> Code:
+    def _type(self, proposed: Proposed, name: str) -> Code:
         if proposed.kind == "closed":
             self.used.add("Literal")
             values = (quoted(value) if isinstance(value, str) else repr(value) for value in proposed.values)
             return Group("Literal[", tuple(values), "]")
         if proposed.kind == "model":
-            return self.add(_class_name(name), f"What {owner} holds as {name}.", proposed)
+            return self.add(_class_name(name), f"What stands under {name}.", proposed)
         if proposed.items is not None:
-            inner = self._type(proposed.items, name, owner)
+            inner = self._type(proposed.items, name)
             inner = _or_none(inner) if proposed.items.nullable else inner
             if limits := _limits(proposed.items):
                 self.used |= {"Annotated", "Field"}
@@ -146,7 +146,7 @@ def _is_fit(key: str) -> bool:
     return (
         key.isidentifier()
         and unicodedata.normalize("NFKC", key) == key  # Python reads identifiers so
-        and len(key) <= _LONGEST_NAME
+        and width(key) <= _WIDEST_NAME
         and not key.startswith(("_", "model_"))
         and not keyword.iskeyword(key)
         and not hasattr(BaseModel, key)
@@ -155,7 +155,7 @@ def _is_fit(key: str) -> bool:
 
 
 def _safe(key: str) -> str:
-    name = re.sub(r"\W", "_", unicodedata.normalize("NFKC", key))[: _LONGEST_NAME - 8].strip("_")
+    name = re.sub(r"\W", "_", unicodedata.normalize("NFKC", key))[: _WIDEST_NAME // 2].strip("_")
     for wish in (name, f"{name}_", f"field_{name}"):
         if wish != key and _is_fit(wish):
             return wish

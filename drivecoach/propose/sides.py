@@ -77,8 +77,7 @@ class Side:
             return None
         found = Evidence(Counter(self._meant.kinds))
         for key, meant in self._meant.fields.items():
-            is_plain = set(meant.kinds) <= {"bool"} or set(meant.kinds) <= {"int", "float"}
-            found.fields[key] = meant if is_plain else self._spelled.fields[key]
+            found.fields[key] = self._spelled.fields[key] if _are_texts(meant) else meant
         return found
 
     def in_words(self) -> str:
@@ -163,6 +162,12 @@ def _pieces(text: str) -> dict[str, str] | None:
             return None
         found[key] = value
     return found
+
+
+def _are_texts(meant: Evidence) -> bool:
+    """Whether a key of lines holds texts: not nearly always a number or a boolean, or digits that are an identifier."""
+    plain = max(meant.kinds["bool"], meant.kinds["int"] + meant.kinds["float"])
+    return plain < CLEAR * meant.seen or any(isinstance(text, str) and text.isdigit() for text in meant.values)
 
 
 def _meaning(text: str) -> JsonValue:

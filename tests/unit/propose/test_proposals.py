@@ -80,6 +80,13 @@ def test_numbers_and_booleans_of_a_line_are_read_from_its_texts(tmp_path: Path) 
     assert "# Inputs: 12 lines of key:value." in schema
 
 
+def test_a_text_among_the_numbers_of_lines_does_not_fit_but_leading_zeros_make_identifiers(tmp_path: Path) -> None:
+    rows = [(f"n:{n}; id:{n}; level:{n % 5}", ANSWER) for n in range(10, 40)]
+    made, schema = made_from([*rows, ("n:50; id:007; level:high", ANSWER)], tmp_path)
+    assert "id: str" in schema and "level: int = Field(ge=0, le=4)" in schema
+    assert [row.row for row in made.refusals] == [31] and "level: high" in made.refusals[0].reason
+
+
 def test_free_text_with_colons_is_no_line(tmp_path: Path) -> None:
     rows = [(f"Question {n}: why?\nRemark {n * 7}: none", f"Because {n}.") for n in range(20)]
     _, schema = made_from(rows, tmp_path)

@@ -18,7 +18,6 @@ from drivecoach.chat.template import split
 from drivecoach.config import SourceConfig
 from drivecoach.data import check
 from drivecoach.domains.load import load_domain
-from drivecoach.errors import DataError
 from drivecoach.propose import Made, make_folder
 from drivecoach.propose.layout import COLUMNS, width
 from drivecoach.propose.python import field_names
@@ -126,7 +125,7 @@ def holds_models_only(schema: str) -> None:
     assert max(width(line) for line in schema.split("\n")) <= COLUMNS
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(st.data(), objects(SHAPES), objects(SHAPES), st.integers(1, 12))
 def test_whatever_the_rows_every_pair_fits_what_is_proposed(
     data: st.DataObject, inputs: st.SearchStrategy[Any], answers: st.SearchStrategy[Any], count: int
@@ -137,11 +136,7 @@ def test_whatever_the_rows_every_pair_fits_what_is_proposed(
     ]
     with TemporaryDirectory() as folder:
         source = write_rows(rows, Path(folder) / "rows.jsonl")
-        try:
-            made = make_folder(Path(folder) / "own", source)
-        except DataError as error:
-            assert error.faults and error.hint, "kinds of values that cannot be told apart, each named"
-            return
+        made = make_folder(Path(folder) / "own", source)
         all_pairs_fit(made)
         holds_models_only((made.folder / "schema.py").read_text(encoding="utf-8"))
 
@@ -155,8 +150,8 @@ LINE_VALUES = st.one_of(
 LINE_KEYS = st.sampled_from(["room", "two words", "灯", "Ｋ", "class", "a.b", "<x>"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data(), st.dictionaries(LINE_KEYS, LINE_VALUES, min_size=1), st.integers(1, 12))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.dictionaries(LINE_KEYS, LINE_VALUES, min_size=1), st.integers(1, 9))
 def test_whatever_the_lines_every_pair_fits_what_is_proposed(
     data: st.DataObject, keys: dict[str, st.SearchStrategy[str]], count: int
 ) -> None:
@@ -168,7 +163,7 @@ def test_whatever_the_lines_every_pair_fits_what_is_proposed(
     with TemporaryDirectory() as folder:
         made = make_folder(Path(folder) / "own", write_rows(rows, Path(folder) / "rows.jsonl"))
         all_pairs_fit(made)
-        assert made.pairs == count
+        assert made.pairs == count, "of fewer than ten rows none is a rare one"
 
 
 @given(st.lists(KEYS, unique=True, max_size=8))
@@ -187,7 +182,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for number in range(60):
         value = HOSTILE[number % 20]
-        part = dict.fromkeys(HOSTILE, value) | {"items": [dict.fromkeys(HOSTILE, number)]}
+        part = dict.fromkeys(HOSTILE, value) | {"items": [dict.fromkeys(HOSTILE, number)]} | {"字" * 50: {"X" * 90: {}}}
         rows.append((json.dumps({"n": number, **part}), json.dumps({"text": f"{value}{number}", **part})))
     made = make_folder(folder / "hostile", write_rows(rows, folder / "rows.jsonl"))
     assert made.pairs == 60

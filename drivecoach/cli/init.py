@@ -25,9 +25,9 @@ def init(name: Name, rows: Rows = None, form: Form = "auto", columns: Columns = 
 
     With --from, two models are proposed from the rows, and rows that do not fit are listed and set aside. A text is
     a closed set where at most 30 different values of at most 64 characters are seen 3 times each on average; a value
-    of one or two rows that looks like a slip of one ten times as frequent (one letter, case or spaces) is left out of
-    it, and its rows do not fit. Numbers keep the range that the rows show, texts and lists the length. A key that is
-    missing or null in some rows is optional. Nothing is ever overwritten.
+    of one or two rows that looks like a slip of one ten times as frequent (case, spaces, a letter too many or too
+    few) is left out of it, and its rows do not fit. Numbers keep the range that the rows show, texts and lists the
+    length. A key that is missing or null in some rows is optional. Nothing is ever overwritten.
     """
     from drivecoach.propose import make_folder
 

@@ -22,6 +22,8 @@ REPEATED = 3
 WIDEST = 64
 """and none is longer than this many characters."""
 _RARE = 2
+_COMPARED = 200
+"""Longer texts are not compared: there may be a thousand of them."""
 _OFTEN = 10
 
 Value = str | int
@@ -105,16 +107,19 @@ def in_words(seen: Evidence, unit: str, of: int) -> str:
 def slips(counts: Mapping[str, int]) -> dict[str, str]:
     """Rare texts (one or two rows) that look like a slip of one that is ten times as frequent, to that one.
 
-    A slip differs in its case, spaces and punctuation alone, or by one letter in words of at least five; two texts
-    with different digits never are.
+    A slip differs in its case, its spaces, hyphens between letters and last mark alone, or by a letter too many, too
+    few or swapped with the next, of at least five. Another letter in the place of one (level A, level B), another
+    sign (C, C++) or other digits are none.
     """
-    rare = {text: count for text, count in counts.items() if count <= _RARE}
+    plain = {text: _plain(text) for text in counts if len(text) <= _COMPARED}
+    often = [text for text in plain if counts[text] >= _OFTEN]
     found = {}
-    for text, count in rare.items():
-        for other, often in counts.items():
-            if often >= _OFTEN * count and _is_slip(text, other):
-                found[text] = other
-                break
+    for text in plain:
+        if counts[text] <= _RARE:
+            likely = (other for other in often if counts[other] >= _OFTEN * counts[text])
+            meant = next((other for other in likely if _is_slip(plain[text], plain[other])), None)
+            if meant is not None:
+                found[text] = meant
     return found
 
 
@@ -124,6 +129,8 @@ def _closed(seen: Evidence) -> Proposed | None:
     has_numbers = max(texts, numbers) < CLEAR * total and texts + numbers == total
     if (not has_numbers and texts < CLEAR * total) or len(seen.values) == DISTINCT:
         return None
+    if sum(count > _RARE for count in seen.values.values()) > CLOSED:
+        return None  # too many, whichever of the others are slips
     wrong = slips({value: count for value, count in seen.values.items() if isinstance(value, str)})
     kept: dict[Value, int] = {}
     for value, count in seen.values.items():
@@ -157,16 +164,25 @@ def _model(seen: Evidence, where: str, faults: list[Fault], unit: str) -> Propos
     return Proposed("model", fields=tuple(fields))
 
 
-def _is_slip(one: str, other: str) -> bool:
-    plain, like = (re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text)).casefold() for text in (one, other))
+def _plain(text: str) -> tuple[str, list[str]]:
+    """A text without what a slip of spelling may change, and its numbers."""
+    folded = unicodedata.normalize("NFKC", text).casefold().strip()
+    return re.sub(r"[\s_]|(?<=[^\W\d])-(?=[^\W\d])|[.,;!?。]$", "", folded), re.findall(r"\d+", folded)
+
+
+def _is_slip(one: tuple[str, list[str]], other: tuple[str, list[str]]) -> bool:
+    (plain, numbers), (like, others) = one, other
+    if numbers != others or abs(len(plain) - len(like)) > 1:
+        return False
     if plain == like:
         return bool(plain)
-    if min(len(plain), len(like)) < 5 or re.findall(r"\d", plain) != re.findall(r"\d", like):
+    if min(len(plain), len(like)) < 5:
         return False
     start = _shared(plain, like)
     end = _shared(plain[start:][::-1], like[start:][::-1])
     left, right = plain[start : len(plain) - end], like[start : len(like) - end]
-    return max(len(left), len(right)) <= 1 or (len(left) == 2 and left == right[::-1])
+    is_swapped = len(left) == 2 and left == right[::-1]
+    return (left + right).isalpha() and (is_swapped or len(left) + len(right) == 1)
 
 
 def _shared(one: str, other: str) -> int:

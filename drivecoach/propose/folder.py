@@ -151,7 +151,8 @@ def _propose(folder: Path, source: SourceConfig) -> tuple[Schema, AnyDomain]:
 def _proposed(side: Side, faults: list[Fault]) -> ProposedSide:
     records = side.records(faults)
     if records is None:
-        return ProposedSide(None, f"free text, {in_words(side.texts, 'row', side.texts.seen)}")
+        wrapped = f" ({side.in_words()})" if side.forms["wrapped"] else ""
+        return ProposedSide(None, f"free text{wrapped}, {in_words(side.texts, 'row', side.texts.seen)}")
     model = propose(records, side.title, faults)
     if not model.fields and not faults:
         faults.append(Fault(side.title, "objects without keys", "at least one key"))
@@ -192,7 +193,8 @@ def _sort(folder: Path, source: SourceConfig, domain: AnyDomain, made: Made) -> 
         raise DataError(
             f"{source.path}: none of {made.rows:,} rows can be used",
             faults=[Fault(f"row {row.row}", row.kind, row.reason) for row in made.refusals],
-            hint="a conflict is one input with different answers; correct the rows and run the same command again",
+            hint=("a conflict is one input with different answers; " if made.refused["conflict"] else "")
+            + "correct the rows and run the same command again",
         )
     return sizes
 

@@ -32,8 +32,15 @@ _SHOWN = 20
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _BOOLS: dict[str, JsonValue] = {"true": True, "false": False}
 
-Form = Literal["JSON", "line", "text"]
-_FORMS: dict[Form, str] = {"JSON": "JSON objects", "line": "lines of key:value", "text": "other texts"}
+_WRAPPED = re.compile(r"\s*<([^<>/\s]+)>.*</\1>\s*", re.DOTALL)
+
+Form = Literal["JSON", "line", "wrapped", "text"]
+_FORMS: dict[Form, str] = {
+    "JSON": "JSON objects",
+    "line": "lines of key:value",
+    "wrapped": "texts in <x>…</x>, which are not looked into",
+    "text": "other texts",
+}
 
 
 @dataclass
@@ -58,6 +65,8 @@ class Side:
             form = "JSON"
             self._meant.see(record)
             self._spelled.see(record)
+        elif self.takes_lines and _WRAPPED.fullmatch(text):
+            form = "wrapped"  # as a line it would have a key "<x>key" and a value "value</x>"
         elif self.takes_lines and (pieces := _pieces(text)):
             form = "line"
             self._meant.see({key: _meaning(piece) for key, piece in pieces.items()})
@@ -71,7 +80,7 @@ class Side:
         total = self.forms.total()
         if self.forms["JSON"] < total * (1 - CLEAR) and not self._is_lines():
             return None
-        if self.forms["text"] > total * (1 - CLEAR):
+        if self.forms["text"] + self.forms["wrapped"] > total * (1 - CLEAR):
             first = ", ".join(f"{form} first in row {row}" for form, row in self.first.items())
             faults.append(Fault(self.title, f"{self.in_words()} ({first})", "one form in at least 9 of 10 rows"))
             return None

@@ -64,7 +64,7 @@ def test_its_model_is_asked_by_file_by_run_and_from_python(school: Path) -> None
         assert outcome["input"] == SNOW
         assert outcome["status"] in ("valid", "invalid")  # three steps teach nothing; what matters is who judged it
         assert "not installed" not in json.dumps(outcome)
-    with pytest.raises(InputError, match="天气: 雾 .allowed: 晴, 雨, 雪"):
+    with pytest.raises(InputError, match=r"天气: 雾 \(allowed: 晴, 雨, 雪"):
         CliRunner().invoke(app, ["ask", SNOW.replace("雪", "雾"), "--model", str(run)], catch_exceptions=False)
     coach_domain = load_domain(f"{school}/school.py:SCHOOL")
     with Coach(str(gguf), domain=coach_domain, guard="replace") as coach:

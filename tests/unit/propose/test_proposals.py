@@ -125,6 +125,41 @@ def test_slips() -> None:
     assert slips({"heating": 9, "heatign": 1}) == {}, "not frequent enough to be right"
 
 
+@pytest.mark.parametrize(
+    ("often", "rare"),
+    [
+        ("level A", "level B"),
+        ("enable", "unable"),
+        ("cooking", "booking"),
+        ("15", "1.5"),
+        ("C++", "C"),
+        ("A", "A+"),
+        ("grade A", "grade A+"),
+        ("5 bar", "-5 bar"),
+        ("12", "1-2"),
+        ("turn left", "burn left"),
+    ],
+)
+def test_another_value_that_differs_little_is_no_slip(often: str, rare: str) -> None:
+    assert slips({often: 60, rare: 1}) == {}
+
+
+def test_many_long_texts_are_not_compared_with_one_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compared: list[object] = []
+    monkeypatch.setattr("drivecoach.propose.fields._is_slip", lambda one, other: bool(compared.append(one)))
+    texts = [f"{n} {'word ' * 60}" for n in range(40)]
+    made, schema = made_from(lines_with("x", [*texts[:20] * 20, *texts[20:]]), tmp_path)
+    assert "x: str = Field(max_length=512)" in schema
+    assert made.pairs == 420 and not compared
+
+
+def test_wrapped_lines_are_free_text_and_the_schema_says_so(tmp_path: Path) -> None:
+    made, schema = made_from([(f"<x>t:{n}; room:bath</x>", ANSWER) for n in range(20)], tmp_path)
+    assert made.pairs == 20
+    assert 'Domain("own", str, OwnAnswer' in schema
+    assert "# Inputs: free text (20 texts in <x>…</x>, which are not looked into), 20 rows" in schema
+
+
 def test_conflicts_and_duplicates_are_set_aside(tmp_path: Path) -> None:
     rows = [*lines_with("x", [1] * 9), ("n:0; room:bath", '{"action": "off", "x": 1}'), ("n:50; room:bath", ANSWER)]
     rows += [("room:bath; n:50", '{"action": "off", "x": 1}')]

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from drivecoach.errors import StorageError
 
@@ -50,7 +49,7 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_json(target: Path, value: Any) -> None:
+def write_json(target: Path, value: object) -> None:
     """Write ``value`` as readable UTF-8 JSON with a final newline, whole or not at all."""
     write_text(target, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 

@@ -19,7 +19,7 @@ from drivecoach.chat import Chat, read_family
 from drivecoach.chat.template import split
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, DataResult, Pair, identity, prepare, read_pairs
-from drivecoach.domain import AnyDomain
+from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.domains.load import identity as domain_identity
 from drivecoach.domains.stored import find_domain
@@ -96,9 +96,9 @@ class Run:
 
     def _prepare(self) -> DataResult:
         data, folder = self.recipe.data, self.folder / "data"
-        inputs = {
+        inputs: JsonObject = {
             "sources": [identity(source) for source in data.sources],
-            "domain": self._domain_identity(),
+            "domain": {**self._domain_identity()},
             "template": [self.chat.source, self.chat.end],
             "split": [data.validation, data.test, data.fraction, data.refused],
         }
@@ -131,9 +131,9 @@ class Run:
     def train(self) -> TrainResult:
         """Fit the model; goes on from the last checkpoint of the same recipe and data."""
         folder = self.folder / "train"
-        inputs = {
+        inputs: JsonObject = {
             "data": self._fingerprint_of("data", DataResult),
-            "vocabulary": stage.fingerprint(self.domain.vocabulary()),
+            "vocabulary": stage.fingerprint([*self.domain.vocabulary()]),
             **self.recipe.model_dump(mode="json", include={"chat", "base", "train"}),
             "system": self.chat.system,
             "template": self.chat.source,
@@ -162,9 +162,9 @@ class Run:
         if trained is None:
             raise ModelError(f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE")
         folder = self.folder / "export"
-        inputs = {
+        inputs: JsonObject = {
             "train": self._fingerprint_of("train", TrainResult),
-            "domain": self.domain.identity(),
+            "domain": {**self.domain.identity()},
             **self.recipe.model_dump(mode="json", include={"export"}),
         }
         if (results := stage.finished(folder, inputs, export_stage.ExportResult)) is not None:
@@ -196,10 +196,10 @@ class Run:
         from drivecoach.runtime import open_runtime
 
         folder = self.folder / "evaluate"
-        inputs = {
+        inputs: JsonObject = {
             "export": self._fingerprint_of("export", ExportResult),
             "data": self._fingerprint_of("data", DataResult),
-            "domain": self._domain_identity(),
+            "domain": {**self._domain_identity()},
             "constrained": constrained,
         }
         if (results := stage.finished(folder, inputs, Evaluation)) is not None:

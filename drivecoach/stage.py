@@ -6,9 +6,9 @@ import hashlib
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from drivecoach.files import write_json
 
@@ -20,14 +20,14 @@ _TOOLS = ("drivecoach", "torch", "transformers", "trl", "peft", "tokenizers", "g
 class Manifest(BaseModel, Generic[Result], strict=True):
     """What a complete stage says of itself."""
 
-    inputs: dict[str, Any]
+    inputs: dict[str, JsonValue]
     results: Result
     files: list[str]
     """What the next stage may rely on, relative to the folder."""
     versions: dict[str, str]
 
 
-def fingerprint(inputs: Any) -> str:
+def fingerprint(inputs: JsonValue) -> str:
     """Hex SHA-256 of a JSON-able value, independent of the order of its keys."""
     text = json.dumps(inputs, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -44,7 +44,7 @@ def read_manifest(folder: Path, kind: type[Result]) -> Manifest[Result] | None:
         return None
 
 
-def finished(folder: Path, inputs: dict[str, Any], kind: type[Result]) -> Result | None:
+def finished(folder: Path, inputs: dict[str, JsonValue], kind: type[Result]) -> Result | None:
     """The results of a complete stage whose inputs are exactly ``inputs``; None when it must run."""
     manifest = read_manifest(folder, kind)
     if manifest is None or fingerprint(manifest.inputs) != fingerprint(inputs):
@@ -58,7 +58,7 @@ def begin(folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
 
 
-def finish(folder: Path, inputs: dict[str, Any], results: BaseModel, files: list[str]) -> None:
+def finish(folder: Path, inputs: dict[str, JsonValue], results: BaseModel, files: list[str]) -> None:
     """Close a stage: write its manifest, after everything else."""
     manifest = Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions())
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", serialize_as_any=True))

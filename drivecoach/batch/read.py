@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from drivecoach.data.read import FORMS, open_parquet, parse_json, read_lines, read_rows
 from drivecoach.domain import AnyDomain
@@ -44,13 +43,13 @@ def open_source(path: Path, domain: AnyDomain) -> Source:
     return Source(path, rows, domain)
 
 
-def _values(path: Path, domain: AnyDomain) -> Iterator[Any]:
+def _values(path: Path, domain: AnyDomain) -> Iterator[object]:
     if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".json"):
         return (row.value for row in read_rows(path, partial(_check_columns, path, domain)))
     return (line.strip() for _, line in read_lines(path))
 
 
-def _text(value: Any, domain: AnyDomain) -> str:
+def _text(value: object, domain: AnyDomain) -> str:
     """A text as it is; a record's ``input``, or its columns as the domain writes them (unnamed ones are no input).
 
     A text that starts with ``{`` but holds no record is passed on as it is, and becomes a failed row.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -16,6 +16,9 @@ from drivecoach.domain import AnyDomain, Domain
 from drivecoach.domain.node import Node, text_of
 from drivecoach.files import written_aside
 from drivecoach.infer import Answer, Input, Outcome
+
+if TYPE_CHECKING:
+    from pyarrow import Schema
 
 _ROWS = 4096
 Write = Callable[[Outcome[Any]], None]
@@ -48,8 +51,8 @@ def columns(domain: AnyDomain) -> list[str]:
     return [*_BEFORE, *answers, *_AFTER]
 
 
-def arrow_schema(domain: AnyDomain) -> Any:
-    """The types of `columns`, for Parquet (a ``pyarrow.Schema``)."""
+def arrow_schema(domain: AnyDomain) -> Schema:
+    """The types of `columns`, for Parquet."""
     try:
         import pyarrow as pa
     except ImportError:
@@ -126,7 +129,7 @@ def _parquet(part: Path, domain: AnyDomain) -> Iterator[Write]:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    held: list[dict[str, Any]] = []
+    held: list[dict[str, JsonValue]] = []
     with ParquetWriter(part, schema) as rows:
 
         def write(outcome: Outcome[Any]) -> None:

@@ -53,7 +53,7 @@ class Pair:
         """Where the row stands, for messages."""
         return f"{self.source} row {self.row}".strip()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The pair as JSONL keeps it; what is empty is left out."""
         return {name: value for name, value in vars(self).items() if value != "" and value != ()}
 
@@ -66,10 +66,10 @@ class Refusal:
     kind: str
     """``malformed``, ``input``, ``output``, ``duplicate`` or ``conflict``."""
     reason: str
-    value: Any
+    value: object
     source: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The row of a rejects file: number, kind, reason, and the row as it was."""
         named = {"source": self.source} if self.source else {}
         return {**named, "row": self.row, "kind": self.kind, "reason": self.reason, "value": self.value}
@@ -106,7 +106,7 @@ class _Read:
     answer: Any
     canonical: str
     """The answer's one text: two answers are the same when these are."""
-    value: Any
+    value: object
 
 
 def check(path: Path, domain: AnyDomain) -> Report:
@@ -242,7 +242,7 @@ def _accept(read: _Read, domain: AnyDomain) -> Accepted:
     return Accepted(pair, domain.describe(read.state, read.answer), warning)
 
 
-def json_line(value: Any) -> str:
+def json_line(value: object) -> str:
     """One line of JSONL; half a surrogate pair, which UTF-8 cannot hold, stays the escape that it was in JSON."""
     text = json.dumps(value, ensure_ascii=False, default=str) + "\n"
     return text.encode("utf-8", "backslashreplace").decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from drivecoach.chat import Message
 from drivecoach.chat.template import split
@@ -37,13 +36,13 @@ _ROLES = {
 }
 
 
-def _pairs(row: Mapping[str, Any]) -> Example:
+def _pairs(row: Mapping[str, object]) -> Example:
     keys = ("prompt", "completion") if "prompt" in row and "input" not in row else ("input", "output")
     texts = _texts(row, keys)
     return Example(texts[keys[0]], texts[keys[1]], _system(row))
 
 
-def _alpaca(row: Mapping[str, Any]) -> Example:
+def _alpaca(row: Mapping[str, object]) -> Example:
     texts = _texts(row, ("instruction", "output"))
     more = row.get("input") or ""
     if not isinstance(more, str):
@@ -52,17 +51,17 @@ def _alpaca(row: Mapping[str, Any]) -> Example:
     return Example(joined, texts["output"], _system(row))
 
 
-def _messages(row: Mapping[str, Any]) -> Example:
+def _messages(row: Mapping[str, object]) -> Example:
     return _conversation(row, "messages", "role", "content")
 
 
-def _sharegpt(row: Mapping[str, Any]) -> Example:
+def _sharegpt(row: Mapping[str, object]) -> Example:
     turns = row.get("conversations")
     older = isinstance(turns, list) and turns and isinstance(turns[0], dict) and "from" in turns[0]
     return _conversation(row, "conversations", *(("from", "value") if older else ("role", "content")))
 
 
-FORMATS: dict[str, tuple[frozenset[str], Callable[[Mapping[str, Any]], Example]]] = {
+FORMATS: dict[str, tuple[frozenset[str], Callable[[Mapping[str, object]], Example]]] = {
     "messages": (frozenset({"messages"}), _messages),
     "sharegpt": (frozenset({"conversations"}), _sharegpt),
     "alpaca": (frozenset({"instruction", "output"}), _alpaca),
@@ -73,7 +72,7 @@ _ALSO = frozenset({"prompt", "completion"})
 """The other names of a pair's columns."""
 
 
-def read_example(row: Any, form: str = "auto", columns: Mapping[str, str] | None = None) -> Example:
+def read_example(row: object, form: str = "auto", columns: Mapping[str, str] | None = None) -> Example:
     """Read one record; ``columns`` maps our names to the record's. Raises Malformed with every fault of its form."""
     if not isinstance(row, dict):
         raise Malformed(f"a row is an object with input and output, this is a {type(row).__name__}")
@@ -107,28 +106,31 @@ def _detect(keys: Collection[str]) -> str | None:
     return next((name for name, (needed, _) in FORMATS.items() if needed <= names), "pairs" if names >= _ALSO else None)
 
 
-def _texts(row: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, str]:
-    faults = []
+def _texts(row: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:
+    texts, faults = {}, []
     for key in keys:
+        value = row.get(key)
         if key not in row:
             faults.append(f"no {key!r} (keys found: {_listed(row)})")
-        elif not isinstance(row[key], str):
-            faults.append(f"{key!r} is a {type(row[key]).__name__}, not text")
-        elif not row[key].strip():
+        elif not isinstance(value, str):
+            faults.append(f"{key!r} is a {type(value).__name__}, not text")
+        elif not value.strip():
             faults.append(f"{key!r} is empty")
+        else:
+            texts[key] = value
     if faults:
         raise Malformed("; ".join(faults))
-    return {key: row[key] for key in keys}
+    return texts
 
 
-def _system(row: Mapping[str, Any]) -> tuple[Message, ...]:
+def _system(row: Mapping[str, object]) -> tuple[Message, ...]:
     text = row.get("system")
     if text is not None and not isinstance(text, str):
         raise Malformed(f"'system' is a {type(text).__name__}, not text")
     return ({"role": "system", "content": text.strip()},) if text and text.strip() else ()
 
 
-def _conversation(row: Mapping[str, Any], key: str, role_key: str, text_key: str) -> Example:
+def _conversation(row: Mapping[str, object], key: str, role_key: str, text_key: str) -> Example:
     """The turns up to the last assistant's; its reasoning is kept, that of the ones before is left out."""
     turns = row.get(key)
     if not isinstance(turns, list):

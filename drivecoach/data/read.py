@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from ijson import JSONError, ObjectBuilder, from_iter, get_backend
+from pydantic import JsonValue
 
 from drivecoach.errors import DataError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 FORMS = (
     'a JSON list, JSONL, CSV, TSV or Parquet of rows {"input": "…", "output": "…"}; '
@@ -40,7 +44,7 @@ class Row:
 
     number: int
     """1-based: the position in a JSON list, the line of a JSONL file, the row of a table (its header is row 1)."""
-    value: Any
+    value: object
     """Any JSON value; for a row of a table a dict by column. Of a line that is not JSON, its text."""
     problem: str | None = None
     """Why the record could not be read."""
@@ -75,10 +79,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line.rstrip("\r\n")
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> JsonValue:
     """One JSON value, as the standard has it: no NaN. Raises ValueError with the reason, in words for a user."""
     try:
-        return _DECODER.decode(text)
+        value: JsonValue = _DECODER.decode(text)
+        return value
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at column {error.colno}") from None
     except RecursionError:
@@ -88,7 +93,7 @@ def parse_json(text: str) -> Any:
 
 
 @contextmanager
-def open_parquet(path: Path) -> Iterator[Any]:
+def open_parquet(path: Path) -> Iterator[ParquetFile]:
     """Open a Parquet file as pyarrow's ParquetFile; what is wrong with it, now or later, is a DataError."""
     try:
         from pyarrow import ArrowException
@@ -255,7 +260,7 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
@@ -273,7 +278,7 @@ def _table(path: Path, delimiter: str, check_columns: CheckColumns) -> Iterator[
             header = next(reader, [])
             check_columns(header)
             for number, cells in enumerate(reader, start=2):
-                value: dict[str, Any] = dict(zip(header, cells, strict=False))
+                value: dict[str, object] = dict(zip(header, cells, strict=False))
                 if len(cells) == len(header):
                     yield Row(number, value)
                 elif cells:

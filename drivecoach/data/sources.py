@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic import JsonValue
 
 from drivecoach.config import SourceConfig
 from drivecoach.data.formats import check_columns
@@ -16,7 +18,7 @@ from drivecoach.files import sha256
 def open_source(source: SourceConfig) -> Iterator[Row]:
     """Yield the records of ``source``. Raises DataError when it cannot be read or has none of the columns named."""
 
-    def fitting(columns: Any) -> None:
+    def fitting(columns: Collection[str]) -> None:
         check_columns(columns, source.format, source.columns, source.path)
 
     if source.source == "local":
@@ -28,7 +30,7 @@ def open_source(source: SourceConfig) -> Iterator[Row]:
         yield Row(number, value)
 
 
-def identity(source: SourceConfig) -> dict[str, Any]:
+def identity(source: SourceConfig) -> dict[str, JsonValue]:
     """What tells one state of a source from another: settings, and for a file the hash of its bytes."""
     named = source.model_dump(mode="json", include=set(SourceConfig.model_fields))
     if source.source != "local":

@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from drivecoach.errors import Fault, ModelError
 
-Config = Mapping[str, Any]
+
+class Rope(TypedDict, total=False):
+    """Rotary settings, as transformers 5 or the older flat form writes them."""
+
+    full_attention: Rope
+    sliding_attention: Rope
+    type: str
+    """The older name of ``rope_type``."""
+    rope_type: str
+    rope_theta: float
+    local_theta: float
+    """Of Gemma 3's sliding layers; our own name."""
+    factor: float
+    attention_factor: float | None
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_position_embeddings: int
+
+
+class Config(TypedDict, total=False):
+    """What is read of a model's ``config.json``."""
+
+    architectures: list[str] | None
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int | None
+    head_dim: int | None
+    max_position_embeddings: int
+    rms_norm_eps: float
+    hidden_act: str | None
+    hidden_activation: str | None
+    tie_word_embeddings: bool
+    quantization_config: object
+    rope_parameters: Rope | None
+    rope_scaling: Rope | None
+    rope_theta: float
+    rope_local_base_freq: float | None
+    use_sliding_window: bool
+    sliding_window: int | None
+    sliding_window_pattern: int
+    layer_types: list[str]
+    query_pre_attn_scalar: float
+    attn_logit_softcapping: float | None
+    final_logit_softcapping: float | None
+    use_bidirectional_attention: bool
+
 
 _BLOCK = (
     "attn_norm.weight",
@@ -64,7 +111,7 @@ def _gemma3_faults(config: Config) -> list[Fault]:
         faults.append(Fault("query_pre_attn_scalar", str(scale), str(expected)))
     for key in ("attn_logit_softcapping", "use_bidirectional_attention"):
         if config.get(key):
-            faults.append(Fault(key, str(config[key]), "none"))
+            faults.append(Fault(key, str(config.get(key)), "none"))
     return faults
 
 
@@ -111,7 +158,7 @@ _ROPE_TYPES = {
 
 def architecture_of(config: Config) -> Architecture:
     """The table's entry for a ``config.json``; ModelError where llama.cpp would compute something else."""
-    named = (config.get("architectures") or [None])[0]
+    named = next(iter(config.get("architectures") or []), None)
     if named not in ARCHITECTURES:
         raise ModelError(
             f"models of architecture {named!r} cannot be written as GGUF",
@@ -144,7 +191,7 @@ def _common_faults(architecture: Architecture, config: Config) -> list[Fault]:
     rope = rope_parameters(config)
     for key, fixed in _ROPE_FIXED.items():
         if rope.get(key) not in (None, fixed):
-            faults.append(Fault(key, str(rope[key]), str(fixed)))
+            faults.append(Fault(key, str(rope.get(key)), str(fixed)))
     kind = rope["rope_type"]
     if kind not in _ROPE_TYPES or (kind == "llama3" and not architecture.llama3_rope):
         known = [name for name in _ROPE_TYPES if name != "llama3" or architecture.llama3_rope]
@@ -160,13 +207,13 @@ def head_dim(config: Config) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
-def rope_parameters(config: Config) -> dict[str, Any]:
+def rope_parameters(config: Config) -> Rope:
     """Rotary settings of the (full) attention layers: ``rope_theta``, ``rope_type``, scaling; for Gemma 3
     also ``local_theta`` of its sliding layers. Read from the form of transformers 5 or the older flat one.
     """
-    found = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-    local = (found.get("sliding_attention") or {}).get("rope_theta", config.get("rope_local_base_freq"))
-    found = dict(found.get("full_attention", found))
+    given: Rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    local = (given.get("sliding_attention") or {}).get("rope_theta", config.get("rope_local_base_freq"))
+    found = given.get("full_attention", given).copy()
     found.setdefault("rope_type", found.get("type", "default"))
     if "rope_theta" in config:
         found.setdefault("rope_theta", config["rope_theta"])

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def _pad(stream: BinaryIO, alignment: int) -> None:
 
 
 @cache
-def _ggml() -> Any:
+def _ggml() -> ctypes.CDLL:
     """ggml's C functions out of xllamacpp's extension module, without importing the module.
 
     Its wheels hold a whole llama.cpp; ``llama_model_quantize`` is not exported, ggml's row functions are.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from drivecoach.errors import Fault, ModelError
 from drivecoach.gguf.architectures import ARCHITECTURES
@@ -26,7 +25,7 @@ def tensor_order(name: str) -> tuple[int, bytes]:
     return (int(layer[1]) if layer else -1, name.encode())
 
 
-def choose_types(metadata: Mapping[str, Any], tensors: Sequence[Tensor], quantization: str) -> dict[str, str]:
+def choose_types(metadata: Mapping[str, object], tensors: Sequence[Tensor], quantization: str) -> dict[str, str]:
     """Tensor name -> ggml type name for ``q4_K_M``, ``q8_0`` or ``f16``.
 
     ``metadata`` is the file's (see `read_metadata`). Raises ModelError for an architecture that is not in the
@@ -102,7 +101,7 @@ def _more_bits(layer: int, n_layers: int) -> bool:
     return layer < eighth or layer >= 7 * n_layers // 8 or (layer - eighth) % 3 == 2
 
 
-def _is_70b(arch: str, n_layers: int, metadata: Mapping[str, Any]) -> bool:
+def _is_70b(arch: str, n_layers: int, metadata: Mapping[str, object]) -> bool:
     """llama.cpp knows its 70B type by 80 layers and, for Llama, grouped heads sharing a value matrix."""
     heads = metadata.get(f"{arch}.attention.head_count")
     grouped = heads != metadata.get(f"{arch}.attention.head_count_kv", heads)

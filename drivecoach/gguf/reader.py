@@ -18,6 +18,8 @@ from typing import Any
 from drivecoach.errors import ModelError
 
 MAGIC = b"GGUF"
+Scalar = str | int | float | bool
+"""What one metadata entry can hold, arrays aside."""
 _ALIGNMENT = 32
 _STRING, _ARRAY = 8, 9
 # GGUF value type -> struct code of one value.
@@ -40,7 +42,7 @@ _SCALARS = {
 class Field:
     """One metadata entry: its value (None for an array) and its bytes in the file, key included."""
 
-    value: Any
+    value: Scalar | None
     raw: bytes
 
 
@@ -64,7 +66,7 @@ class Header:
     alignment: int
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Scalar]:
     """The scalars and strings of a GGUF's metadata (arrays, such as the token list, are left out).
 
     Raises ModelError when the file is missing, is no GGUF, or ends before its last tensor does.
@@ -148,11 +150,12 @@ class _Parser:
             raise self.damaged(f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind.name})")
         return name, kind.name, shape, offset, prod(shape) // block * size
 
-    def value(self, kind: int) -> Any:
+    def value(self, kind: int) -> Scalar | None:
         if kind == _STRING:
             return self.string()
         if kind != _ARRAY:
-            return self.scalar(self.code(kind))
+            found: Scalar = self.scalar(self.code(kind))
+            return found
         inner, count = self.scalar("<I"), self.scalar("<Q")
         if inner == _STRING:
             for _ in range(count):

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from drivecoach.errors import Fault, ModelError
 from drivecoach.files import written_aside
-from drivecoach.gguf.architectures import Architecture, architecture_of, head_dim, rope_parameters
+from drivecoach.gguf.architectures import Architecture, Config, Rope, architecture_of, head_dim, rope_parameters
 from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.vocab import Vocabulary, read_vocabulary
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter, TensorNameMap
 
 _CHUNK = 1 << 22
 """Values converted at a time."""
@@ -118,10 +121,10 @@ def write_gguf(
             writer.close()
 
 
-def _read_config(model_dir: Path) -> dict[str, Any]:
+def _read_config(model_dir: Path) -> Config:
     path = model_dir / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config: Config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         adapter = (model_dir / "adapter_config.json").exists()
         raise ModelError(
@@ -135,7 +138,7 @@ def _read_config(model_dir: Path) -> dict[str, Any]:
     return config
 
 
-def _tensors(model_dir: Path, config: dict[str, Any], architecture: Architecture, names: Any) -> list[_Source]:
+def _tensors(model_dir: Path, config: Config, architecture: Architecture, names: TensorNameMap) -> list[_Source]:
     """The tensors of the GGUF in the order of the model's files; ModelError lists all missing or unknown."""
     tied = bool(config.get("tie_word_embeddings", architecture.name == "gemma3"))
     heads = config["num_attention_heads"]
@@ -207,7 +210,7 @@ def _stored_tensors(model_dir: Path) -> dict[str, tuple[Path, int, tuple[int, ..
     return stored
 
 
-def _llama3_factors(rope: dict[str, Any], width: int) -> np.ndarray:
+def _llama3_factors(rope: Rope, width: int) -> np.ndarray:
     """Divisor of each rotary frequency: 1 for short waves, ``factor`` for long ones, blended between.
 
     Source: ``_compute_llama3_parameters`` in transformers' ``modeling_rope_utils.py``.
@@ -220,7 +223,7 @@ def _llama3_factors(rope: dict[str, Any], width: int) -> np.ndarray:
     return factors.astype(np.float32)
 
 
-def _add_model_fields(writer: Any, config: dict[str, Any], rows: int, architecture: Architecture) -> None:
+def _add_model_fields(writer: GGUFWriter, config: Config, rows: int, architecture: Architecture) -> None:
     from gguf import GGML_QUANT_VERSION, GGUFType, LlamaFileType, RopeScalingType, size_label
 
     writer.add_type(GGUFType.MODEL)
@@ -252,15 +255,15 @@ def _add_model_fields(writer: Any, config: dict[str, Any], rows: int, architectu
         writer.add_rope_scaling_orig_ctx_len(
             rope.get("original_max_position_embeddings", config["max_position_embeddings"])
         )
-        if rope.get("attention_factor") is not None:
+        if (factor := rope.get("attention_factor")) is not None:
             # llama.cpp multiplies this with YaRN's usual factor, transformers puts it in its place.
             usual = 0.1 * math.log(rope["factor"]) + 1
-            writer.add_rope_scaling_attn_factors(rope["attention_factor"] / usual)
+            writer.add_rope_scaling_attn_factors(factor / usual)
     writer.add_file_type(LlamaFileType.MOSTLY_F16)
     writer.add_quantization_version(GGML_QUANT_VERSION)
 
 
-def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
+def _add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)
     writer.add_token_list(vocabulary.tokens)
@@ -279,7 +282,7 @@ def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
 _KEYS = {"unk": "unknown", "sep": "seperator", "pad": "padding"}
 
 
-def _add_own_fields(writer: Any, metadata: Mapping[str, str | bool | int | float]) -> None:
+def _add_own_fields(writer: GGUFWriter, metadata: Mapping[str, str | bool | int | float]) -> None:
     from gguf import GGUFValueType
 
     for key, value in metadata.items():

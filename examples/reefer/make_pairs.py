@@ -45,17 +45,18 @@ def label(reading: Reading) -> Advice:
     if reading.door_open and over > 0:
         checks: list[Check] = ["strip curtain", "product temperature"]
         return advice("close the door", 10, checks, f"Stop {reading.phase}: {degrees}.")
+    if loaded and over > limits.grace:
+        cause: list[Check] = ["fuel and power"] if reading.idle > LONG_IDLE else []
+        cause = cause if right else ["transport document"]
+        verb = "load" if reading.phase == "loading" else "deliver"
+        say = f"Do not {verb} the {name}: {degrees}, at most {limits.high:g} °C is allowed."
+        return advice("report the cargo", 5, [*cause, "product temperature", "temperature record"], say)
     if not right:
         say = f"Set {limits.best:g} °C for {name}."
         return advice("correct the setpoint", 15, ["transport document"], say)
     if reading.door_open and reading.idle < 3:
         say = f"Unit off while {reading.phase} with the door open."
         return advice("switch the unit off", 10, ["strip curtain"], say)
-    if loaded and over > limits.grace:
-        power: list[Check] = ["fuel and power"] if reading.idle > LONG_IDLE else []
-        verb = "load" if reading.phase == "loading" else "deliver"
-        say = f"Do not {verb} the {name}: {degrees}, at most {limits.high:g} °C is allowed."
-        return advice("report the cargo", 5, [*power, "product temperature", "temperature record"], say)
     if over > 0 and reading.idle > LONG_IDLE:
         return advice("call service", 10, ["fuel and power"], f"The unit does not start, {degrees} and rising.")
     if over > 0:

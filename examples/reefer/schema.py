@@ -95,7 +95,7 @@ class Reefer(Domain[Reading, Advice]):
     """Knows what must never be said, not what is right: the labelled pairs are all there is to learn from."""
 
     def violations(self, value: Reading, answer: Advice) -> list[Violation]:
-        """F1 to F6."""
+        """F1 to F7."""
         limits = LIMITS[value.cargo]
         loaded = value.phase != "pre-cooling"
         too_warm, too_cold = value.measured > limits.high, value.measured < limits.low
@@ -114,6 +114,12 @@ class Reefer(Domain[Reading, Advice]):
             ),
             "F6: a cargo that is reported has its own temperature taken": (
                 answer.action == "report the cargo" and "product temperature" not in answer.checks
+            ),
+            "F7: a cargo that stays too warm behind a closed door is reported": (
+                loaded
+                and not value.door_open
+                and value.measured > limits.high + limits.grace
+                and answer.action != "report the cargo"
             ),
         }
         return [Violation(*text.split(": ", 1)) for text, broken in invariants.items() if broken]

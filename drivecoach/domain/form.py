@@ -95,8 +95,10 @@ class ModelForm(Generic[T]):
             text = json.dumps(value)
             made = self.model.model_validate_json(text, strict=True, by_alias=True, by_name=False)  # type: ignore[attr-defined]
         except ValidationError as error:
+            faults += _half_characters(value)
             told = {fault.where for fault in faults}
-            faults += [fault for fault in map(self._fault, error.errors(include_url=False)) if fault.where not in told]
+            details = [detail for detail in error.errors(include_url=False) if detail["type"] != "json_invalid"]
+            faults += [fault for fault in map(self._fault, details) if fault.where not in told]
         except RecursionError:
             faults.append(Fault(self.title, "nested too deep", self.node.allowed))
         if faults:
@@ -224,6 +226,15 @@ def _unknown_keys(node: Node, value: JsonValue, path: tuple[int | str, ...] = ()
         for place, part in enumerate(value):
             faults += _unknown_keys(node.items, part, (*path, place))
     return faults
+
+
+def _half_characters(value: JsonValue, path: tuple[int | str, ...] = ()) -> list[Fault]:
+    """Texts with half a surrogate pair, which JSON may bring and no reader takes."""
+    if isinstance(value, str):
+        half = any("\ud800" <= character <= "\udfff" for character in value)
+        return [Fault(where_is([*path]), ascii(value)[1:-1][:60], "whole characters")] if half else []
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [fault for key, part in inner for fault in _half_characters(part, (*path, key))]
 
 
 def _present(node: Node, value: JsonValue) -> JsonValue:

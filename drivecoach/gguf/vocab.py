@@ -126,7 +126,7 @@ def _pre_tokenizer(path: Path, spec: dict[str, Any]) -> str:
     for step in steps:
         kind = step.get("type")
         if kind == "Split" and step.get("behavior") == "Isolated" and not step.get("invert"):
-            patterns.append(step["pattern"].get("Regex", step["pattern"]))
+            patterns.append(step["pattern"].get("Regex", str(step["pattern"])))
         elif kind == "Digits" and step.get("individual_digits"):
             patterns.append("Digits")
         elif kind == "ByteLevel" and not step.get("add_prefix_space"):

@@ -90,12 +90,12 @@ def test_an_example_is_tuned_and_asked(name: str, tmp_path: Path) -> None:
     run.save_recipe()
     data = run.prepare()
     trained = run.train()
-    assert trained["steps"] == 8 * -(-data["train"] // 16)
+    assert trained.steps == 8 * -(-data.train // 16)
     run.export()
     scores = run.evaluate(lambda rows: lambda: None)
-    assert list(scores) == ["test"]  # nobody knows the right answers of other inputs
-    assert scores["test"]["rows"] == data["test"]
-    assert (scores["test"]["violations"] is None) == (name == "order")
+    assert list(scores.root) == ["test"]  # nobody knows the right answers of other inputs
+    assert scores.root["test"].rows == data.test
+    assert (scores.root["test"].violations is None) == (name == "order")
     asked = run.pairs("test")[0].input
     with open_runtime(str(run.quantized)) as runtime:
         outcome = Engine(runtime.generate, run.domain).ask(asked)

@@ -56,6 +56,12 @@ def word_level(tokenizer: Tokenizer) -> None:
     tokenizer.model = models.WordLevel({"a": 0}, unk_token="a")
 
 
+def split_at_a_text(tokenizer: Tokenizer) -> None:
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split("-", "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+
+
 def stripping(tokenizer: Tokenizer) -> None:
     tokenizer.add_tokens([AddedToken("左转", lstrip=True), AddedToken("右转", single_word=True)])
 
@@ -64,6 +70,7 @@ def stripping(tokenizer: Tokenizer) -> None:
     ("change", "named"),
     [
         (other_pattern, [r"\\w+", "llama.cpp does not know"]),
+        (split_at_a_text, ["llama.cpp does not know", "String"]),
         (prefix_space, ["add_prefix_space"]),
         (no_bytes, ["Whitespace"]),
         (lower_case, ["Lowercase"]),

@@ -61,7 +61,7 @@ def test_every_fault_is_reported_at_once() -> None:
         (TEXT.replace("车速合适，稳住往前走", "  "), "话术"),
         (TEXT.replace("车速合适，稳住往前走", "稳" * 40), "话术"),
         (TEXT.replace("车速合适，稳住往前走", r"稳住\n走"), "话术"),
-        (TEXT.replace("车速合适，稳住往前走", r"\ud800"), "Instruction"),
+        (TEXT.replace("车速合适，稳住往前走", r"\ud800"), "话术"),
         (TEXT.replace('"提示"', "null"), "级别"),
         (TEXT.replace('"级别"', '"level"'), "级别"),
         (TEXT.replace("{", '{"级别": "危险", ', 1), "级别"),

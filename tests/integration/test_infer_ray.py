@@ -34,10 +34,10 @@ def test_two_workers_answer_every_partition(tmp_path: Path, monkeypatch: pytest.
         parquet.write_table(pa.Table.from_pylist(rows), parts / f"{part}.parquet")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     try:
-        summary = run_on_ray(parts, tmp_path / "out", DRIVING, Settings(str(model), guard="replace"), workers=2)
+        summary = run_on_ray(parts, tmp_path / "out", "driving", Settings(str(model), guard="replace"), workers=2)
     finally:
         ray.shutdown()
-    assert (summary["rows"], summary["valid"], summary["workers"]) == (len(states), len(states), 2)
+    assert (summary.rows, summary.valid, summary.workers) == (len(states), len(states), 2)
     found = {row["input"]: row for row in parquet.read_table(tmp_path / "out").to_pylist()}
     assert found.keys() == {DRIVING.write_input(state) for state in states}
     answer = DRIVING.read_answer(ANSWER)
@@ -45,4 +45,4 @@ def test_two_workers_answer_every_partition(tmp_path: Path, monkeypatch: pytest.
         row = found[DRIVING.write_input(state)]
         assert row["source"] == ("rules" if DRIVING.violations(state, answer) else "model")
     with pytest.raises(DataError, match="not empty"):
-        run_on_ray(parts, tmp_path / "out", DRIVING, Settings(str(model)))
+        run_on_ray(parts, tmp_path / "out", "driving", Settings(str(model)))

@@ -103,7 +103,8 @@ class Reader:
             assert ended.returncode == 0, f"{block.text}\n{ended.stderr}"
             return ended.stdout
         if block.language == "yaml":
-            Recipe.model_validate({"name": "page", "data": {"path": "x"}, **yaml.safe_load(block.text)})
+            least = {"name": "page", "data": {"path": "x"}, "base": {"source": "nano"}}
+            Recipe.model_validate({**least, **yaml.safe_load(block.text)})
             return ""
         assert block.language == "sh", f"what is done with a block of {block.language}?"
         lines = [re.sub(r"\s+# .*", "", line) for line in block.text.splitlines() if line]

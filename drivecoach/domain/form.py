@@ -208,7 +208,7 @@ def _refused(title: str, node: Node, value: JsonValue, faults: list[Fault]) -> I
     if node.kind == "object" and not (isinstance(value, dict) and node.fields.keys() & value.keys()):
         keys = ", ".join(map(shown, list(value)[:8])) if isinstance(value, dict) else ""
         found = f"keys {keys}" if keys else shown(str(value))
-        faults = [Fault(title, found, node.allowed)]
+        faults = [Fault(title, f"something else, {found}", node.allowed)]
     return InputError(f"not a valid {title}", hint=f"{title} is {node.allowed}", faults=faults)
 
 

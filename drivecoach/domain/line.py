@@ -56,7 +56,7 @@ def read_line(text: str, node: Node, title: str, *, separator: re.Pattern[str] =
         else:
             found[key] = value
     if not found.keys() & node.fields.keys():
-        faults = [Fault(title, shown(text) or "(empty)", node.allowed)]
+        faults = [Fault(title, f"something else, {shown(text) or '(empty)'}", node.allowed)]
     if faults:
         raise InputError(f"not a valid {title}", hint=f"give {_example(node)} or a JSON object", faults=faults)
     return dict(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import ChainMap
@@ -13,6 +14,8 @@ import pytest
 from gguf import GGUFWriter
 
 from drivecoach.chat import Chat
+from drivecoach.chat.template import split
+from drivecoach.domain import JsonObject
 from drivecoach.errors import InputError, ModelError
 from drivecoach.gguf.writer import write_gguf
 from drivecoach.runtime import open_runtime
@@ -60,6 +63,29 @@ def test_a_prompt_that_does_not_fit_is_refused_and_the_next_is_answered(scripted
             runtime.generate("1 2 3 " * 200)
         assert "num_ctx" in caught.value.hint
         assert runtime.generate("1 2 3").text == "松开油门"
+
+
+SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {"动作": {"type": "array", "items": {"type": "string"}}, "级别": {"enum": ["提示", "警告", "危险"]}},
+    "required": ["动作", "级别"],
+    "additionalProperties": False,
+}
+
+
+def test_a_schema_holds_for_the_answer_and_leaves_the_reasoning_alone(tmp_path: Path) -> None:
+    answer = '{"动作": ["松开油门"], "级别": "提示", "话术": "x"}'
+    pieces = ("<think>\n", "慢\n</think>\n\n")
+    thinking = write_scripted_gguf(
+        tmp_path / "thinks.gguf", f"<think>\n慢\n</think>\n\n{answer}", chat=Chat("教练", "keep"), pieces=pieces
+    )
+    with LlamaCpp(thinking) as runtime:
+        assert runtime.thinks
+        parts = split(runtime.generate("x", schema=SCHEMA).text)
+        assert parts.thinking == "慢"
+        assert list(json.loads(parts.text)) == ["动作", "级别"], "the schema has no 话术"
+        at_once = runtime.generate("x", think=False, schema=SCHEMA)
+        assert not at_once.finished or list(json.loads(at_once.text)) == ["动作", "级别"]
 
 
 @pytest.mark.parametrize(("num_ctx", "slots"), [(256, 16), (1024, 16), (8192, 2), (20_000, 1)])

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from drivecoach.chat.template import split
+from drivecoach.domain import JsonObject
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.runtime import open_runtime
 from drivecoach.runtime.ollama import Ollama
@@ -50,6 +51,27 @@ def test_reasoning_that_ollama_split_off_is_put_back() -> None:
     ):
         parts = split(runtime.generate("x").text)
     assert (parts.thinking, parts.text) == ("because", "yes")
+
+
+def test_a_schema_goes_to_chat_where_the_model_thinks_so_that_it_thinks_first() -> None:
+    schema: JsonObject = {"type": "object", "properties": {"a": {"enum": ["x"]}}, "required": ["a"]}
+    for capabilities, path in ((["completion"], "/api/generate"), (["completion", "thinking"], "/api/chat")):
+        with ollama_server(coach=lambda _: said("", thinking="because")) as server:
+            server.capabilities = capabilities
+            with open_runtime("ollama:coach", host=server.url) as runtime:
+                parts = split(runtime.generate("x", schema=schema).text)
+            asked, body = server.requests[-1]
+        assert (asked, body["format"]) == (path, schema)
+        assert (parts.thinking, parts.text) == ("because", '{"a":"x"}')
+
+
+def test_only_a_model_that_can_think_is_told_not_to() -> None:
+    for capabilities, think in ((["completion"], None), (["completion", "thinking"], False)):
+        with ollama_server(coach=lambda _: said("yes")) as server:
+            server.capabilities = capabilities
+            with open_runtime("ollama:coach", host=server.url) as runtime:
+                runtime.generate("x", think=False)
+            assert server.requests[-1][1].get("think") is think
 
 
 def test_an_unknown_model_names_the_command_that_makes_it() -> None:

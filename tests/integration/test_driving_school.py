@@ -14,6 +14,7 @@ from drivecoach.cli.app import app
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import InputError
 from drivecoach.gguf.reader import read_metadata
+from drivecoach.pipeline import Run as PipelineRun
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "driving-school"
 SNOW = (
@@ -78,3 +79,15 @@ def test_without_its_file_the_model_is_checked_by_its_schema_and_says_so(school:
     assert json.loads(asked.stdout)["input"] == SNOW
     with Coach(str(gguf)) as coach:
         assert "invariants are not checked" in coach.note
+
+
+def test_a_run_whose_domain_file_is_gone_goes_by_what_its_model_says(school: Path) -> None:
+    run, told = school / "runs" / "driving-school", []
+    (school / "school.py").rename(school / "moved.py")
+    try:
+        opened = PipelineRun.open(run, told.append)
+        assert opened.domain.name == "school"
+        assert "invariants are not checked" in told[0]
+        assert PipelineRun.open(run, domain=f"{school}/moved.py:SCHOOL").domain.has_invariants
+    finally:
+        (school / "moved.py").rename(school / "school.py")

@@ -59,6 +59,7 @@ class OllamaServer:
     models: dict[str, Answer] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=lambda: {"drivecoach.domain": "driving"})
     """The GGUF's own fields, which ``/api/show`` gives as ``model_info`` (a real 0.33 does, strings whole)."""
+    capabilities: list[str] = field(default_factory=lambda: ["completion"])
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def reply(self, path: str, body: dict[str, Any]) -> Reply:
@@ -68,7 +69,11 @@ class OllamaServer:
         if name not in self.models:
             return 404, {"error": f"model '{body.get('model')}' not found"}
         if path == "/api/show":
-            return 200, {**_SHOWN, "model_info": {**_SHOWN["model_info"], **self.metadata}}
+            return 200, {
+                **_SHOWN,
+                "model_info": {**_SHOWN["model_info"], **self.metadata},
+                "capabilities": self.capabilities,
+            }
         if path not in ("/api/generate", "/api/chat") or body.get("stream") is not False:
             return 404, b"404 page not found"
         chat = path == "/api/chat"

@@ -9,6 +9,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
+from drivecoach.progress import duration
 
 if TYPE_CHECKING:
     from drivecoach.train.plan import Plan
@@ -73,7 +74,7 @@ def _rows(made: Plan) -> dict[str, str]:
     if probe:
         rows["probe"] = (
             f"{probe.seconds_per_step:.3f} s a step, peak memory {_size(probe.peak_bytes)}; "
-            f"the run will take about {_duration(probe.seconds)}"
+            f"the run will take about {duration(probe.seconds)}"
         )
     if download:
         rows["download"] = f"{_size(sum(download.values()))} in {len(download)} files"
@@ -83,8 +84,3 @@ def _rows(made: Plan) -> dict[str, str]:
 def _size(count: float) -> str:
     return f"{count / 1024**3:.2f} GiB" if count >= 1024**3 else f"{count / 1024**2:.1f} MiB"
 
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -40,9 +40,9 @@ def deploy_run(
     run: Run, name: str | None = None, host: str | None = None, quantize: str | None = None
 ) -> Deployed:
     """Deploy an exported run and return the proof."""
-    from drivecoach.export.deploy import STATES
     from drivecoach.export.deploy import deploy as deploy_file
     from drivecoach.export.ollama import OllamaHost
+    from drivecoach.export.proof import STATES
     from drivecoach.pipeline import gguf_name
 
     local = run.quantized if quantize is None else run.quantized.with_name(gguf_name(run.recipe, quantize))

@@ -16,8 +16,9 @@ from drivecoach.chat import Chat
 from drivecoach.config import ExportConfig
 from drivecoach.errors import ModelError, RuntimeFailure
 from drivecoach.export import modelfile
-from drivecoach.export.deploy import HOSTILE, deploy, read_parameters, trained_prompt
+from drivecoach.export.deploy import deploy, read_parameters
 from drivecoach.export.ollama import OllamaHost, version_numbers
+from drivecoach.export.proof import HOSTILE, trained_prompt
 from tests.support.scripted_model import write_scripted_gguf
 
 ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门"}'

@@ -1,27 +1,20 @@
-"""Recipes: the typed settings of one tuning run, read from YAML and checked before anything starts."""
+"""The typed settings of one tuning run: what a recipe may say, and what fits together."""
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drivecoach.domains.load import Reference, placed
-from drivecoach.errors import Fault, ModelError, RecipeError
+from drivecoach.domains.load import Reference
+from drivecoach.errors import ModelError
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 """A name that is safe in a path, a URL and a Modelfile."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""What PyYAML raises: a ValueError for a date that does not exist, a RecursionError for text nested too deep."""
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -237,100 +230,3 @@ def check_model_name(name: str, *, tag: bool = False) -> None:
             f"{name[:80]!r} is no name for a model",
             hint="use letters, digits and . _ - (64 at most): --name goDrive",
         )
-
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe from YAML; ``overrides`` are ``a.b=value`` texts, the value read as YAML.
-
-    Files that the recipe names are relative to its own folder, those that an override names to the current one.
-
-    Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
-    """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"no recipe at {path}", hint=_listing()) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read recipe {path}: {error}", hint="a recipe is a UTF-8 YAML file") from None
-    except _NOT_YAML as error:
-        place = f" ({str(error).splitlines()[-1].strip()})" if str(error) else ""
-        raise RecipeError(f"{path} is not valid YAML{place}", hint="compare it with recipes/nano.yaml") from None
-    if not isinstance(raw, dict):
-        raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
-    raw = _placed(raw, path.parent)
-    for text in overrides or []:
-        _override(raw, text)
-    try:
-        recipe = Recipe.model_validate(raw)
-        return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
-    except ValidationError as error:
-        faults = [_fault(item) for item in error.errors()]
-        raise RecipeError(
-            f"{path}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct them in {path}"
-        ) from None
-
-
-def _placed(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The settings with the files that they name taken relative to ``folder``; what is no file stays as it is."""
-
-    def beside(section: Any, key: str, *, local: bool = True) -> None:
-        if isinstance(section, dict) and local and isinstance(section.get(key), str) and section[key]:
-            section[key] = os.path.normpath(folder / section[key])
-
-    data, base, chat = raw.get("data"), raw.get("base"), raw.get("chat")
-    mixed = data.get("mix") if isinstance(data, dict) else None
-    for source in [data, *(mixed if isinstance(mixed, list) else [])]:
-        beside(source, "path", local=isinstance(source, dict) and source.get("source", "local") == "local")
-    beside(base, "name", local=isinstance(base, dict) and base.get("source") == "local")
-    beside(chat, "template", local=isinstance(chat, dict) and str(chat.get("template")).endswith(".jinja"))
-    domain = raw.get("domain")
-    if isinstance(domain, dict):
-        beside(domain, "input")
-        beside(domain, "answer")
-    elif isinstance(domain, str):
-        raw["domain"] = placed(domain, folder)
-    return raw
-
-
-def _override(raw: dict[str, Any], text: str) -> None:
-    key, separator, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise RecipeError(f"--set {text!r} is not of the form a.b=value", hint="e.g. --set train.epochs=2")
-    for part in parts[:-1]:
-        inner = raw.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise RecipeError(f"--set {text!r}: {part} holds a value, not settings", hint="shorten the key")
-        raw = inner
-    try:
-        raw[parts[-1]] = yaml.safe_load(value)
-    except _NOT_YAML:
-        raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint="quote it") from None
-
-
-def _fault(item: Any) -> Fault:
-    where = ".".join(str(part) for part in item["loc"]) or "recipe"
-    if item["type"] == "extra_forbidden":
-        return Fault(where, "unknown key", ", ".join(_keys_beside(item["loc"])))
-    if item["type"] == "missing":
-        return Fault(where, "missing", "a value")
-    if item["type"] == "value_error" and isinstance(item["input"], dict):
-        return Fault(where, "settings that do not fit together", str(item["ctx"]["error"]))
-    return Fault(where, repr(item["input"])[:80], item["msg"])
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that a section allows, found by walking the recipe's types to the unknown key's place."""
-    section: type[BaseModel] = Recipe
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue  # an item of a list
-        annotation = section.model_fields[str(part)].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        section = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return sorted(section.model_fields)
-
-
-def _listing() -> str:
-    found = sorted(str(path) for path in Path("recipes").rglob("*.yaml"))
-    return "recipes here: " + ", ".join(found) if found else "give the path of a recipe YAML file"

@@ -1,0 +1,29 @@
+"""Recipes: the typed settings of one tuning run, read from YAML and checked before anything starts."""
+
+from drivecoach.config.read import load_recipe
+from drivecoach.config.sections import (
+    BaseConfig,
+    ChatConfig,
+    DataConfig,
+    ExportConfig,
+    LoraConfig,
+    NanoConfig,
+    Recipe,
+    SourceConfig,
+    TrainConfig,
+    check_model_name,
+)
+
+__all__ = [
+    "BaseConfig",
+    "ChatConfig",
+    "DataConfig",
+    "ExportConfig",
+    "LoraConfig",
+    "NanoConfig",
+    "Recipe",
+    "SourceConfig",
+    "TrainConfig",
+    "check_model_name",
+    "load_recipe",
+]

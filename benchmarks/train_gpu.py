@@ -85,7 +85,7 @@ def measure(folder: Path, options: dict[str, Any], steps: int) -> dict[str, Any]
     from datasets import Dataset
     from drivecoach.chat import Chat
     from drivecoach.config import Recipe
-    from drivecoach.registry import BACKENDS, load
+    from drivecoach.train.backend import BACKENDS, Job
 
     cuda = torch.cuda.is_available()
     batch, accumulate = options["batch"], options.get("accumulate", 1)
@@ -104,8 +104,8 @@ def measure(folder: Path, options: dict[str, Any], steps: int) -> dict[str, Any]
             },
         }
     )
-    backend: Any = load(BACKENDS, options["backend"])
-    model, tokenizer = backend.load(recipe, Chat(""), torch.bfloat16)
+    backend = BACKENDS.load(options["backend"])
+    model, tokenizer = backend.load(Job(recipe, Chat(""), (), (), (), folder), torch.bfloat16)
     config = AutoConfig.from_pretrained(folder)
     rows = token_rows(steps * batch * accumulate, config.vocab_size, whole_loss=options.get("whole_loss", False))
     times: list[float] = []

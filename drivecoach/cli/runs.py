@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from drivecoach.pipeline import Run
     from drivecoach.train.result import TrainResult
 
-RecipePath = Annotated[Path, typer.Argument(help="A recipe, e.g. recipes/nano.yaml")]
+RecipePath = Annotated[Path, typer.Argument(help="A recipe: recipes/nano.yaml, or a shipped one by its name: nano.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/nano")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: --set train.epochs=2 (repeatable).")

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from drivecoach.config.sections import Recipe
+from drivecoach.config.shipped import shipped_recipes
 from drivecoach.domains.load import placed
 from drivecoach.errors import Fault, RecipeError
 
@@ -18,12 +19,14 @@ _NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe from YAML; ``overrides`` are ``a.b=value`` texts, the value read as YAML.
+    """Read a recipe from YAML, or a shipped one by its name; ``overrides`` are ``a.b=value`` texts, read as YAML.
 
     Files that the recipe names are relative to its own folder, those that an override names to the current one.
 
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
+    if not path.exists():
+        path = shipped_recipes().get(str(path), path)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -110,5 +113,5 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _listing() -> str:
-    found = sorted(str(path) for path in Path("recipes").rglob("*.yaml"))
-    return "recipes here: " + ", ".join(found) if found else "give the path of a recipe YAML file"
+    here = sorted(str(path) for path in Path("recipes").rglob("*.yaml"))
+    return ("recipes here: " + ", ".join(here) + "; " if here else "") + "shipped: " + ", ".join(shipped_recipes())

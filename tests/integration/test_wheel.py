@@ -38,9 +38,9 @@ def run(site: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[st
 
 
 def test_the_wheel_holds_every_recipe_and_the_pairs(site: Path) -> None:
-    share = site / "share/drivecoach"
+    shipped = site / "drivecoach/shipped"
     for folder, names in {"recipes": "*.yaml", "datasets": "driving.json"}.items():
-        there = {path.name: path.read_bytes() for path in (share / folder).glob(names)}
+        there = {path.name: path.read_bytes() for path in (shipped / folder).glob(names)}
         assert there == {path.name: path.read_bytes() for path in (ROOT / folder).glob(names)}, folder
 
 

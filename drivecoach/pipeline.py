@@ -179,7 +179,7 @@ class Run:
             self.chat,
             self.folder / "train" / trained.results.fitted,
             prompts,
-            folder,
+            self.folder,
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])

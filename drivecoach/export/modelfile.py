@@ -77,7 +77,7 @@ def check_system(system: str) -> None:
         )
 
 
-def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
+def render(chat: Chat, export: ExportConfig, gguf: str, license: str) -> str:
     """The Modelfile for the GGUF file named ``gguf`` in the same folder; raises as `check_system` does."""
     check_system(chat.system)
     lines = [
@@ -85,5 +85,6 @@ def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
         f"TEMPLATE {_QUOTES}{go_template(chat)}{_QUOTES}",
         *([f"SYSTEM {_QUOTES}{chat.system}{_QUOTES}"] if chat.system else []),
         *(f"PARAMETER {name} {value}" for name, value in parameters(chat, export).items()),
+        f"LICENSE {_QUOTES}{license}{_QUOTES}",
     ]
     return "\n".join(lines) + "\n"

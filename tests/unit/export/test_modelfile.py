@@ -14,6 +14,7 @@ from drivecoach.config import ExportConfig, load_recipe
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import RecipeError
+from drivecoach.export.about import license_text, origins
 from drivecoach.export.modelfile import go_template, render
 from drivecoach.export.proof import thinks
 from drivecoach.pipeline import gguf_name, make_chat
@@ -122,14 +123,15 @@ def parsed(text: str) -> dict[str, list[str]]:
 
 def test_every_directive_is_there_once() -> None:
     chat = Chat(DRIVING.system)
-    found = parsed(render(chat, SETTINGS, "goDrive-q4_K_M.gguf"))
+    found = parsed(render(chat, SETTINGS, "goDrive-q4_K_M.gguf", "Apache-2.0\ndata x: MIT"))
     assert found == {
         "FROM": ["./goDrive-q4_K_M.gguf"],
         "TEMPLATE": [go_template(chat)],
         "SYSTEM": [DRIVING.system],
         "PARAMETER": ["stop <|im_end|>", "temperature 0.25", "num_ctx 300", "num_predict 96"],
+        "LICENSE": ["Apache-2.0\ndata x: MIT"],
     }
-    assert "SYSTEM" not in parsed(render(Chat(""), SETTINGS, "x.gguf"))
+    assert "SYSTEM" not in parsed(render(Chat(""), SETTINGS, "x.gguf", "MIT"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_every_directive_is_there_once() -> None:
     ['a "b"', '"', '""', 'ends with "', '""\n""', "FROM /etc/passwd\nPARAMETER stop x", "# no comment", "two\nlines\n"],
 )
 def test_a_system_message_stays_one_value(system: str) -> None:
-    found = parsed(render(Chat(system), SETTINGS, "x.gguf"))
+    found = parsed(render(Chat(system), SETTINGS, "x.gguf", "MIT"))
     assert found["SYSTEM"] == [system]
     assert found["FROM"] == ["./x.gguf"]
     assert len(found["PARAMETER"]) == 4
@@ -146,7 +148,7 @@ def test_a_system_message_stays_one_value(system: str) -> None:
 @pytest.mark.parametrize("system", ['"""', 'a"""\nFROM evil\n"""', '""""'])
 def test_quotes_that_would_end_the_message_are_refused(system: str) -> None:
     with pytest.raises(RecipeError, match='"""') as caught:
-        render(Chat(system), SETTINGS, "x.gguf")
+        render(Chat(system), SETTINGS, "x.gguf", "MIT")
     assert caught.value.hint
 
 
@@ -154,7 +156,7 @@ def test_quotes_that_would_end_the_message_are_refused(system: str) -> None:
 def test_what_ollama_would_drop_from_the_message_is_refused(character: str) -> None:
     """Its Modelfile parser leaves out what Go's strconv.IsPrint does not know; the model was trained with it."""
     with pytest.raises(RecipeError, match=re.escape(ascii(character)[1:-1])) as caught:
-        render(Chat(f"你是{character}教练"), SETTINGS, "x.gguf")
+        render(Chat(f"你是{character}教练"), SETTINGS, "x.gguf", "MIT")
     assert caught.value.hint
 
 
@@ -162,6 +164,7 @@ def test_every_recipe_has_its_modelfile_and_no_other_is_there() -> None:
     recipes = [load_recipe(path) for path in (ROOT / "recipes").rglob("*.yaml")]
     for recipe in recipes:
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])
-        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, gguf)
+        license = license_text(origins(recipe, hub=False))
+        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, gguf, license)
         assert (ROOT / "modelfiles" / f"{recipe.name}.Modelfile").read_text(encoding="utf-8") == made
     assert len(list((ROOT / "modelfiles").iterdir())) == len(recipes) > 0

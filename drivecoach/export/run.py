@@ -64,11 +64,8 @@ def export(
     license = str(described[about.LICENSE])
     write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name, license))
     if about.UNKNOWN in license:
-        say(
-            f"export: a licence is not known ({'; '.join(license.splitlines()[1:])}): set export.base_license and "
-            "export.data_license"
-        )
-    say("export: " + ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files))
+        told = license.replace("\n", "; ")
+        say(f"export: a licence is not known ({told}): set export.base_license or export.data_license")
 
     reference = hugging_face_answers(merged, prompts, recipe.export.num_predict)
     same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}

@@ -17,6 +17,8 @@ from drivecoach.train import bases
 from drivecoach.train.result import TrainResult
 
 UNKNOWN = "unknown"
+AND = " AND "
+"""Between two licences that both hold, as SPDX writes it."""
 LICENSE = "drivecoach.license"
 """The GGUF field that holds the Modelfile's LICENSE."""
 _NOT_READ = "see its card"
@@ -154,7 +156,7 @@ def _card(path: Path) -> _Card:
     named = found.get("license")
     if named == "other":  # stands for a name of its own
         named = found.get("license_name") or named
-    license = " AND ".join(map(str, named)) if isinstance(named, list) else str(named or UNKNOWN)
+    license = AND.join(map(str, named)) if isinstance(named, list) else str(named or UNKNOWN)
     configs = found.get("configs")
     files = [config.get("data_files") for config in configs if isinstance(config, dict)] if configs else []
     return _Card(license, [file for file in files if isinstance(file, str)])
@@ -165,4 +167,4 @@ def _joined(found: Sequence[Origin]) -> str:
     different: dict[str, str] = {}
     for origin in found:
         different.setdefault(origin.license.casefold(), origin.license)
-    return " AND ".join(different.values())
+    return AND.join(different.values())

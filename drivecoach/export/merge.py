@@ -38,15 +38,21 @@ def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
 def copy(base: BaseConfig, fitted: Path, target: Path) -> None:
     """Save the model of which all weights were trained to ``target``, in the type that its base has.
 
-    A model trained from scratch has no base: it keeps the type it was trained in.
+    A model trained from scratch has no base, and a base may be out of reach by now: then it keeps the type that it was
+    trained in.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if base.source == "nano" or bases.precision(base) == AutoConfig.from_pretrained(str(fitted)).dtype:
+    trained = AutoConfig.from_pretrained(str(fitted)).dtype
+    try:
+        own = trained if base.source == "nano" else bases.precision(base)
+    except ModelError:
+        own = trained
+    if own == trained:
         shutil.copytree(fitted, target)
         return
-    model = AutoModelForCausalLM.from_pretrained(str(fitted), dtype="auto", use_safetensors=True)
-    _save(model, bases.precision(base), fitted, target)
+    model = AutoModelForCausalLM.from_pretrained(str(fitted), dtype=trained, use_safetensors=True)
+    _save(model, own, fitted, target)
 
 
 def _save(model: Any, precision: Any, fitted: Path, target: Path) -> None:

@@ -63,26 +63,26 @@ def parameters(chat: Chat, export: ExportConfig) -> dict[str, str | int | float]
     }
 
 
-def check_system(system: str) -> None:
-    """Raise RecipeError for a system message that a Modelfile cannot hold as it is."""
-    if _QUOTES in system:
-        raise RecipeError(
-            f"chat.system holds {_QUOTES}, which ends a text in a Modelfile", hint="use other quotation marks"
-        )
-    lost = sorted({ascii(c)[1:-1] for c in system if not (c.isprintable() or c in "\t\r\n")})
+def check_text(key: str, text: str) -> None:
+    """Raise RecipeError for a text of the recipe that a Modelfile cannot hold as it is."""
+    if _QUOTES in text:
+        raise RecipeError(f"{key} holds {_QUOTES}, which ends a text in a Modelfile", hint="use other quotation marks")
+    lost = sorted({ascii(c)[1:-1] for c in text if not (c.isprintable() or c in "\t\r\n")})
     if lost:  # Ollama's parser (parser/parser.go) leaves out what is not printable
         raise RecipeError(
-            f"chat.system holds {', '.join(lost)}, which Ollama drops from a Modelfile",
+            f"{key} holds {', '.join(lost)}, which Ollama drops from a Modelfile",
             hint="use plain spaces and no invisible characters",
         )
 
 
 def render(chat: Chat, export: ExportConfig, gguf: str, license: str) -> str:
-    """The Modelfile for the GGUF file named ``gguf`` in the same folder; raises as `check_system` does."""
-    check_system(chat.system)
+    """The Modelfile for the GGUF file named ``gguf`` in the same folder; raises as `check_text` does."""
+    template = go_template(chat)
+    check_text("chat.system", chat.system)
+    check_text("chat.template", template)
     lines = [
         f"FROM ./{gguf}",
-        f"TEMPLATE {_QUOTES}{go_template(chat)}{_QUOTES}",
+        f"TEMPLATE {_QUOTES}{template}{_QUOTES}",
         *([f"SYSTEM {_QUOTES}{chat.system}{_QUOTES}"] if chat.system else []),
         *(f"PARAMETER {name} {value}" for name, value in parameters(chat, export).items()),
         f"LICENSE {_QUOTES}{license}{_QUOTES}",

@@ -177,7 +177,7 @@ def _prompts(chat: Chat, inputs: Sequence[str], counts: Counts) -> Iterator[Aske
         for text in (*states[:3], *HOSTILE[:1]):
             yield Asked(_conversation([text], OWN_SYSTEM), *way)
     for think in thinks(chat):
-        for at in range(counts.conversations):
+        for at in range(counts.conversations if states else 0):
             texts = (states[at % len(states)], HOSTILE[at % len(HOSTILE)], states[-1 - at % len(states)])
             for turns in (2, 3):
                 for system in (None, OWN_SYSTEM):

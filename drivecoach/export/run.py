@@ -63,7 +63,7 @@ def export(
     served = files[-1]
     license = str(described[about.LICENSE])
     write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name, license))
-    if about.UNKNOWN in license:
+    if about.UNKNOWN in str(described["general.license"]).split(about.AND):
         told = license.replace("\n", "; ")
         say(f"export: a licence is not known ({told}): set export.base_license or export.data_license")
 

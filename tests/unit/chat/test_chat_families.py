@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from drivecoach.chat import FAMILIES, NO_THINKING, Chat, Message, family, own_family, read_family
+from drivecoach.config import ExportConfig
 from drivecoach.errors import InputError, RecipeError
-from drivecoach.export.modelfile import go_template
+from drivecoach.export.modelfile import go_template, render
 from tests.support.go_template import rendered
 
 OPENED = "{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -128,6 +129,14 @@ def test_ollama_renders_a_template_of_ones_own(source: str, system: str, history
     chat = Chat(system, "strip", own_family(source, "<end>"))
     turns: list[Message] = [*history, {"role": "user", "content": "q"}]
     assert rendered(go_template(chat), turns, system=system) == chat.prompt("q", history)
+
+
+@pytest.mark.parametrize("text", ['"""', "\u3000", "\u200b"])
+def test_a_template_that_a_modelfile_cannot_hold_is_refused(text: str) -> None:
+    source = f"{{% for m in messages %}}<{{{{ m.role }}}}>{{{{ m.content }}}}<end>{text}{{% endfor %}}{OPENED}"
+    chat = Chat("", "strip", own_family(source, "<end>"))
+    with pytest.raises(RecipeError, match=r"chat\.template holds"):
+        render(chat, ExportConfig(), "m.gguf", "MIT")
 
 
 def test_messages_of_one_role_in_a_row_are_one_and_an_empty_system_message_is_none() -> None:

@@ -12,7 +12,7 @@ from drivecoach.data import generate
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.documents import rules_table
 from drivecoach.domains.load import load_domain
-from drivecoach.export import modelfile
+from drivecoach.export import about, modelfile
 from drivecoach.pipeline import gguf_name, make_chat
 
 PAIRS = "datasets/driving.json"
@@ -64,7 +64,8 @@ def _texts(root: Path) -> dict[str, str]:
         recipe = load_recipe(path)
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])
         chat = make_chat(recipe, load_domain(recipe.domain))
-        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf)
+        license = about.license_text(about.origins(recipe, hub=False))
+        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf, license)
     return texts
 
 

@@ -24,7 +24,7 @@ from drivecoach.domains.load import files_of, load_domain
 from drivecoach.domains.load import identity as domain_identity
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
-from drivecoach.export.modelfile import check_system
+from drivecoach.export.modelfile import check_text, go_template
 from drivecoach.files import write_json, write_text
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
@@ -179,7 +179,7 @@ class Run:
             self.chat,
             self.folder / "train" / trained.results.fitted,
             prompts,
-            folder,
+            self.folder,
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
@@ -262,9 +262,10 @@ def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
     """
     settings = recipe.chat
     system = domain.system if settings.system is None else settings.system
-    check_system(system)
-    family = read_family(settings.template, settings.end)
-    return Chat(system, settings.thinking, family, settings.thinking_share)
+    chat = Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
+    check_text("chat.system", system)
+    check_text("chat.template", go_template(chat))
+    return chat
 
 
 def gguf_name(recipe: Recipe, quantization: str) -> str:

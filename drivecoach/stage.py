@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -25,6 +26,8 @@ class Manifest(BaseModel, Generic[Result], strict=True):
     files: list[str]
     """What the next stage may rely on, relative to the folder."""
     versions: dict[str, str]
+    date: str
+    """When the stage was finished, ISO 8601 in UTC."""
 
 
 def fingerprint(inputs: JsonValue) -> str:
@@ -60,7 +63,8 @@ def begin(folder: Path) -> None:
 
 def finish(folder: Path, inputs: dict[str, JsonValue], results: BaseModel, files: list[str]) -> None:
     """Close a stage: write its manifest, after everything else."""
-    manifest = Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions())
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions(), date=now)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", serialize_as_any=True))
 
 

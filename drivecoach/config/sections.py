@@ -196,6 +196,15 @@ class ExportConfig(_Section):
     temperature: float = Field(0.0, ge=0)
     num_ctx: int = Field(1024, gt=0)
     num_predict: int = Field(256, gt=0)
+    keep_merged: bool = True
+    """Keep the merged Hugging Face folder; the GGUF files need it no more."""
+    author: str | None = None
+    version: str | None = None
+    """None: the day on which the model was trained."""
+    base_license: str | None = None
+    """None: what the base's model card says."""
+    data_license: str | None = None
+    """None: what the data set's card says, on the hub or in a ``README.md`` that names the file."""
 
 
 class Recipe(_Section):

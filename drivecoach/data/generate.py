@@ -68,7 +68,7 @@ def generate(target: Path, domain: AnyDomain, count: int = COUNT, seed: int = SE
     Raises DataError also where a README.md that is no such card would be written over.
     """
     card = target.with_name("README.md")
-    if card.exists() and not card.read_bytes().startswith(f"# {target.name}\n".encode()):
+    if card.exists() and f"\n# {target.name}\n".encode() not in b"\n" + card.read_bytes():
         raise DataError(
             f"{card} is not the card of {target.name}, and would be written over",
             hint=f"choose a folder of its own, e.g. datasets/{target.name}",

@@ -74,8 +74,8 @@ class OllamaHost:
         return self.call("POST", "/api/show", {"model": name})
 
     def render(self, name: str, turns: Sequence[Message], think: bool | None, *, chat: bool) -> str | None:
-        """The prompt that the server makes of a conversation; None where it cannot tell."""
-        answer = self.call("POST", *_asked(name, turns, think, chat=chat, _debug_render_only=True))
+        """The prompt that the server makes of a conversation, uncut; None where it cannot tell."""
+        answer = self.call("POST", *_asked(name, turns, think, chat=chat, _debug_render_only=True, truncate=False))
         rendered = (answer.get("_debug_info") or {}).get("rendered_template")
         return None if rendered is None else str(rendered)
 
@@ -145,7 +145,8 @@ def _asked(
         body["think"] = think
     if chat:
         return "/api/chat", body | {"messages": list(turns)}
-    return "/api/generate", body | {"prompt": turns[-1]["content"]}
+    system = {"system": turns[0]["content"]} if turns[0]["role"] == "system" else {}
+    return "/api/generate", body | system | {"prompt": turns[-1]["content"]}
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -12,8 +12,7 @@ from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.domain import AnyDomain
 from drivecoach.domains import stored
-from drivecoach.export import modelfile
-from drivecoach.export.merge import merge
+from drivecoach.export import about, merge, modelfile
 from drivecoach.export.parity import agreement, gguf_answers, hugging_face_answers
 from drivecoach.files import sha256, write_text
 from drivecoach.gguf.quantize import quantize
@@ -48,34 +47,41 @@ def export(
     chat: Chat,
     fitted: Path,
     prompts: Sequence[str],
-    folder: Path,
+    run: Path,
     say: Callable[[str], None],
 ) -> ExportResult:
-    """Write every file for serving the model in ``fitted`` into ``folder``; ``prompts`` are for the proof of equality.
+    """Write every file for serving the model in ``fitted`` into the run's folder ``export``.
 
+    ``prompts`` are for the proof of equality.
     """
+    folder = run / "export"
     merged = folder / "merged"
     shutil.rmtree(merged, ignore_errors=True)
-    if recipe.train.lora is None:
-        shutil.copytree(fitted, merged)
-    else:
-        merge(recipe.base, fitted, merged)
-    files = _write_ggufs(recipe, domain, chat, merged, folder)
+    (merge.copy if recipe.train.lora is None else merge.merge)(recipe.base, fitted, merged)
+    described = about.fields(recipe, run)
+    files = _write_ggufs(recipe, domain, chat, described, merged, folder)
     served = files[-1]
-    write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name))
-    say("export: " + ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files))
+    license = str(described[about.LICENSE])
+    write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name, license))
+    if about.UNKNOWN in str(described["general.license"]).split(about.AND):
+        told = license.replace("\n", "; ")
+        say(f"export: a licence is not known ({told}): set export.base_license or export.data_license")
 
     reference = hugging_face_answers(merged, prompts, recipe.export.num_predict)
     same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
     for name, share in same.items():
         say(f"export: {name} answers {share:.0%} of {len(prompts)} held-out states as the merged model does")
+    if not recipe.export.keep_merged:
+        shutil.rmtree(merged)
     return ExportResult(
         files={path.name: ExportedFile(bytes=path.stat().st_size, sha256=sha256(path)) for path in files},
         agreement=Agreement(inputs=len(prompts), with_merged_model=same),
     )
 
 
-def _write_ggufs(recipe: Recipe, domain: AnyDomain, chat: Chat, merged: Path, folder: Path) -> list[Path]:
+def _write_ggufs(
+    recipe: Recipe, domain: AnyDomain, chat: Chat, described: dict[str, str | int], merged: Path, folder: Path
+) -> list[Path]:
     """One GGUF a quantization, in the recipe's order; the f16 file they are made from stays only if asked for."""
     wanted = {kind: folder / f"{recipe.export.name}-{kind}.gguf" for kind in recipe.export.quantizations}
     whole = wanted.get("f16", folder / f"{recipe.export.name}-f16.gguf")
@@ -83,6 +89,7 @@ def _write_ggufs(recipe: Recipe, domain: AnyDomain, chat: Chat, merged: Path, fo
         merged,
         whole,
         metadata={
+            **described,
             **stored.metadata(domain),
             **chat.metadata(),
             "drivecoach.temperature": recipe.export.temperature,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -13,7 +14,16 @@ Said = TypeVar("Said", bound=str)
 
 
 def card(name: str, summary: Mapping[str, str | int], groups: Mapping[str, int], domain: str, space: Space) -> str:
-    """The data card of pairs that were drawn from ``space`` into the file ``name``."""
+    """The data card of pairs that were drawn from ``space`` into the file ``name``.
+
+    That of the shipped rules begins with the hub's metadata: the licence, and which file it is of.
+    """
+    metadata = (
+        f"---\nlicense: apache-2.0\nlanguage: zh\nconfigs:\n- config_name: default\n"
+        f"  data_files: {json.dumps(name, ensure_ascii=False)}\n---\n"
+        if domain == "driving"
+        else ""
+    )
     total = space.states.total()
     smaller_half = sorted(space.states.values())[: len(space.states) // 2]
     article = (
@@ -23,7 +33,7 @@ def card(name: str, summary: Mapping[str, str | int], groups: Mapping[str, int],
         else ""
     )
     rows = "\n".join(f"| {key} | {f'{value:,}' if key == 'bytes' else value} |" for key, value in summary.items())
-    return f"""# {name}
+    return f"""{metadata}# {name}
 
 {summary["pairs"]:,} pairs of a car's state and a coach's instruction, in Chinese.
 

@@ -42,7 +42,7 @@ def deploy_run(
     """Deploy an exported run and return the proof."""
     from drivecoach.export.deploy import deploy as deploy_file
     from drivecoach.export.ollama import OllamaHost
-    from drivecoach.export.proof import STATES
+    from drivecoach.export.proof import FULL
     from drivecoach.pipeline import gguf_name
 
     local = run.quantized if quantize is None else run.quantized.with_name(gguf_name(run.recipe, quantize))
@@ -52,7 +52,7 @@ def deploy_run(
             raise ModelError(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
-    inputs = [pair.input for pair in run.pairs("test") or run.pairs("train")][:STATES]
+    inputs = [pair.input for pair in run.pairs("test") or run.pairs("train")][: FULL.states]
     server = OllamaHost(host)
     try:
         return deploy_file(

@@ -13,7 +13,7 @@ from drivecoach.config import ExportConfig
 from drivecoach.errors import Fault, RuntimeFailure
 from drivecoach.export import modelfile
 from drivecoach.export.ollama import OllamaHost, version_numbers
-from drivecoach.export.proof import ANSWERS, HOSTILE, STATES, compare_answers, compare_prompts
+from drivecoach.export.proof import FULL, compare_answers, compare_prompts
 
 _TRAPS: tuple[tuple[tuple[int, ...], str], ...] = (
     ((0, 9, 0), "before 0.9.0 there is no `think`: reasoning stays in the answer"),
@@ -70,15 +70,14 @@ def deploy(
     parameters = modelfile.parameters(chat, export)
     host.create(name, gguf, **sent, parameters=parameters, quantize=quantize)
     _require(name, "shows other settings than were sent", _settings_faults(host.show(name), sent, parameters))
-    prompts, compared, faults = compare_prompts(host, name, chat, gguf, [*inputs[:STATES], *HOSTILE])
+    prompts, compared, faults = compare_prompts(host, name, chat, gguf, inputs, FULL)
     _require(name, "is asked in another way than it was trained", faults)
-    asked = inputs[:ANSWERS]
-    _require(name, "answers otherwise than the file", compare_answers(host, name, chat, local or gguf, asked))
+    _require(name, "answers otherwise than the file", compare_answers(host, name, chat, local or gguf, inputs, FULL))
     numbers = version_numbers(version)
     traps = [text for first, text in _TRAPS if numbers and numbers < first]
     if chat.thinking != "strip":
         traps.append(_FORMAT)
-    return Deployed(name, host.url, version, tuple(traps), prompts, compared, len(asked))
+    return Deployed(name, host.url, version, tuple(traps), prompts, compared, len(inputs[: FULL.answers]))
 
 
 def _settings_faults(shown: dict[str, Any], sent: dict[str, str], parameters: dict[str, Any]) -> list[Fault]:

@@ -161,8 +161,8 @@ class OllamaHost:
         return self._ask(Shown, "POST", "/api/show", {"model": name})
 
     def render(self, name: str, turns: Sequence[Message], think: bool | None, *, chat: bool) -> str | None:
-        """The prompt that the server makes of a conversation; None where it cannot tell."""
-        debug = self._question(name, turns, think, chat=chat, _debug_render_only=True).debug
+        """The prompt that the server makes of a conversation, uncut; None where it cannot tell."""
+        debug = self._question(name, turns, think, chat=chat, _debug_render_only=True, truncate=False).debug
         return debug.rendered_template if debug else None
 
     def prompt_tokens(self, name: str, turns: Sequence[Message], think: bool | None, *, chat: bool) -> int:
@@ -185,8 +185,11 @@ class OllamaHost:
         body: dict[str, Any] = {"model": name, "stream": False, **other}
         if think is not None:
             body["think"] = think
-        asked = {"messages": list(turns)} if chat else {"prompt": turns[-1]["content"]}
-        return self._ask(_Answer, "POST", "/api/chat" if chat else "/api/generate", body | asked, TIMEOUT)
+        if chat:
+            return self._ask(_Answer, "POST", "/api/chat", body | {"messages": list(turns)}, TIMEOUT)
+        system = {"system": turns[0]["content"]} if turns[0]["role"] == "system" else {}
+        asked = body | system | {"prompt": turns[-1]["content"]}
+        return self._ask(_Answer, "POST", "/api/generate", asked, TIMEOUT)
 
     def _ask(
         self, form: type[Form], method: str, path: str, body: dict[str, Any] | None = None, seconds: float | None = None

@@ -60,7 +60,9 @@ class FakeOllama:
         chat = path == "/api/chat"
         user = body["messages"][-1]["content"] if chat else body["prompt"]
         if body.get("_debug_render_only"):
-            rendered = trained_prompt(CHAT, user, body.get("think")) + self.spoil.get("rendered", "")
+            system = [{"role": "system", "content": body["system"]}] if "system" in body else []
+            turns = body["messages"] if chat else [*system, {"role": "user", "content": user}]
+            rendered = trained_prompt(CHAT, turns, body.get("think")) + self.spoil.get("rendered", "")
             return 200, {"_debug_info": {"rendered_template": rendered}} if "blind" not in self.spoil else {
                 "response": ""
             }

@@ -47,7 +47,7 @@ class _Version(BaseModel):
 
 class _Listed(BaseModel):
     name: str
-    digest: str
+    digest: str = Field(pattern="^[0-9a-z:]{1,80}$")
 
 
 class _Tags(BaseModel):
@@ -111,6 +111,11 @@ class OllamaHost:
         """The digest of every model by its name; the tag ``latest`` is left out, as Ollama's users do."""
         listed = self._ask(_Tags, "GET", "/api/tags").models or []
         return {model.name.removesuffix(":latest"): model.digest for model in listed}
+
+    def digest(self, name: str) -> str | None:
+        """The digest of one model; None where there is none of that name. Capitals do not tell names apart there."""
+        wanted = name.removesuffix(":latest").casefold()
+        return next((digest for model, digest in self.models().items() if model.casefold() == wanted), None)
 
     def create(
         self,

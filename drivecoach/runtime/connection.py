@@ -1,4 +1,4 @@
-"""A connection to an Ollama server that may be slow, hostile or no Ollama: bounded in time and size, led nowhere else."""
+"""A connection to an Ollama server that may be slow, hostile or no Ollama: bounded in time and size, not redirected."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ADDRESS = "an address is 127.0.0.1:11434 or https://box.example, given by --hos
 def connect(host: str | None, seconds: float) -> ollama.Client:
     """The official client, for the server at ``host`` (None: OLLAMA_HOST, or 127.0.0.1:11434).
 
-    A request has ``seconds`` from its first byte to the answer's last, unless it brings an ``httpx.Timeout`` of its own,
-    whose ``read`` then counts so. No request follows a redirect or goes through a proxy. Raises RuntimeFailure for an
-    address that cannot be one; a request raises it for an answer that is too large, packed, or a redirect.
+    A request has ``seconds`` from its first byte to the answer's last, unless it brings an `exchange` of its own. No
+    request follows a redirect or goes through a proxy. Raises RuntimeFailure for an address that cannot be one; a
+    request raises it for an answer that is too large, packed, or a redirect.
     """
     try:
         client = ollama.Client(

@@ -119,7 +119,7 @@ def may_replace(runs: Path, digest: str, file: str, scores: Scores, say: Callabl
     A model is worse when in any test that both were given, by the test's name, fewer answers were wholly right. One
     that was not evaluated is not known to be as good; one that got no answer right replaces nothing but its like.
     """
-    say(f"deploy: there now: {describe(runs, digest)}")
+    say(f"deploy: there now: {describe(runs, digest)}; this one: {told(scores)}")
     found = find(runs, digest)
     if found is not None and found[1].file == file:
         return
@@ -150,8 +150,12 @@ def describe(runs: Path, digest: str) -> str:
     found = find(runs, digest)
     if found is None:
         return f"{digest[:12]}, which no run in {runs} deployed: its score is not known"
-    scores = ", ".join(f"{name} {score.right:.2%} right" for name, score in _known(*found).items()) or "not evaluated"
-    return f"{digest[:12]}, the model of {found[0]}, deployed {found[1].date:%Y-%m-%d} ({scores})"
+    return f"{digest[:12]}, the model of {found[0]}, deployed {found[1].date:%Y-%m-%d} ({told(_known(*found))})"
+
+
+def told(scores: Scores) -> str:
+    """Scores in a few words."""
+    return ", ".join(f"{name} {score.right:.2%} right" for name, score in scores.items()) or "not evaluated"
 
 
 def _known(run: Path, entry: Deployment) -> Scores:

@@ -199,3 +199,50 @@ def test_there_is_nothing_to_roll_back_to(run: Run, place: Place, ggufs: tuple[P
     assert run("deploy", "runs/one", "--rollback", "--host", place.url).code == 1
     assert run("deploy", "--rollback").code == run("deploy").code == 2
     assert run("deploy", "runs/none", "--rollback", "--host", place.url).code == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "says"),
+    [
+        (["--name", ""], 1, "no name for a model"),
+        (["--name", "../x"], 1, "no name for a model"),
+        (["--name", "goDrive:previous"], 1, "deploying gives"),
+        (["--quantize", "../x"], 2, "q4_K_M"),
+        (["--quantize", "q4_K_M"], 1, "export.quantizations"),
+        (["--proof", "none"], 2, "quick"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_is_asked(
+    run: Run, ggufs: tuple[Path, Path], tmp_path: Path, more: list[str], code: int, says: str
+) -> None:
+    make_run(tmp_path / "runs/one", ggufs[0], INPUTS)
+    with deploy_server(CHAT) as server:
+        refused = run("deploy", "runs/one", "--host", server.url, *more)
+        assert (refused.code, server.requests) == (code, [])
+    assert says in refused.err and "Traceback" not in refused.err
+
+
+def test_a_run_without_usable_rows_has_nothing_to_be_proved_with(
+    run: Run, ggufs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    rows = tmp_path / "runs/one/data/test.jsonl"
+    make_run(tmp_path / "runs/one", ggufs[0], INPUTS)
+    with deploy_server(CHAT) as server:
+        server.answers = {f"sha256:{sha256(ggufs[0])}": ANSWERS[0]}
+        deploying = ("deploy", "runs/one", "--host", server.url, "--proof", "quick")
+        for damaged in ("{", "[]", '{"row": 1}', '{"row": 1, "input": 5, "output": ""}', "\n", "[" * 99999):
+            rows.write_text(damaged)
+            refused = run(*deploying)
+            assert refused.code == 1 and "row 1 of runs/one/data/test.jsonl" in refused.err + refused.out
+            assert "drivecoach tune" in refused.err
+        for damage in (lambda: rows.write_bytes(b"\xff"), rows.unlink, rows.mkdir):
+            damage()
+            refused = run(*deploying)
+            assert refused.code == 1 and "cannot read runs/one/data/test.jsonl" in refused.err
+        assert server.models == {}
+        rows.rmdir()
+        rows.write_text("")
+        assert "rows that were trained on" in run(*deploying).out
+        rows.with_name("train.jsonl").write_text("")
+        refused = run(*deploying)
+        assert refused.code == 1 and "nothing to prove" in refused.err

@@ -29,6 +29,7 @@ from drivecoach.export.proof import QUICK
 from drivecoach.files import sha256
 from drivecoach.runtime import open_runtime
 from drivecoach.runtime.connection import LARGEST
+from drivecoach.text import printable
 from tests.integration.test_cli import ANSWER, SAFE, Result, Run, run
 from tests.support.deploy_server import deploy_server
 from tests.support.ollama_server import ollama_server, said
@@ -264,6 +265,16 @@ def test_terminal_escapes_and_half_characters_in_an_answer(run: Run) -> None:
             assert json.loads(Path("out.jsonl").read_text(encoding="utf-8"))["status"] == "invalid"
         for path in Path().glob("out.jsonl*"):
             path.unlink()
+
+
+def test_a_free_text_may_hold_anything_but_shows_only_text(run: Run) -> None:
+    with ollama_server(coach=lambda _: (200, json.dumps(said(f"a{ESCAPE}\ud800\n\u3000b")[1]).encode())) as server:
+        server.metadata = {"drivecoach.domain": "text"}
+        asked = run("ask", "x", "--model", "ollama:coach", "--host", server.url)
+        assert asked == Result(0, f"a{printable(ESCAPE)}?\n\u3000b\n", "")
+        Path("x.txt").write_text("x\n")
+        assert run("infer", "x.txt", "-o", "out.jsonl", "--model", "ollama:coach", "--host", server.url).code == 0
+        assert json.loads(Path("out.jsonl").read_text(encoding="utf-8"))["answer"] == f"a{ESCAPE}?\n\u3000b"
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from drivecoach.errors import Fault, ModelError, RuntimeFailure
 from drivecoach.export import modelfile
 from drivecoach.export.deploy import Candidate, deploy, read_parameters, roll_back
 from drivecoach.export.ollama import OllamaHost, version_numbers
-from drivecoach.export.proof import HOSTILE, QUICK
+from drivecoach.export.proof import FULL, HOSTILE, QUICK
 from tests.support.deploy_server import DeployServer, deploy_server
 from tests.support.scripted_model import write_scripted_gguf
 
@@ -236,3 +237,9 @@ def test_versions_and_parameters_are_read() -> None:
 
 def test_there_are_twenty_hostile_texts() -> None:
     assert len(set(HOSTILE)) == 20
+
+
+def test_the_page_on_serving_gives_the_counts() -> None:
+    page = (Path(__file__).parents[3] / "docs/serving.md").read_text(encoding="utf-8")
+    for name, counts in (("`full`, the default", FULL), ("`quick`", QUICK)):
+        assert f"| {name} | {counts.states} | {counts.conversations} | {counts.answers} |" in page

@@ -14,6 +14,7 @@ from rich.markup import escape
 from drivecoach.cli import ask, before, data, deploy, init, refresh, runs, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError, first_line
+from drivecoach.text import printable
 
 _INTERRUPTED = 130
 
@@ -44,7 +45,8 @@ def main() -> None:
     try:
         app()
     except DrivecoachError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}\n[bold]hint:[/] {escape(error.hint)}")
+        message, hint = escape(printable(str(error))), escape(printable(error.hint))
+        stderr.print(f"[bold red]error:[/] {message}\n[bold]hint:[/] {hint}")
         sys.exit(1)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:  # typer ends so after Ctrl-C, without a word

@@ -13,6 +13,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.errors import ModelError
+from drivecoach.text import printable
 
 if TYPE_CHECKING:
     from drivecoach.batch.hosts import Hosts
@@ -50,7 +51,7 @@ def ask(
     if as_json:
         show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
-        show.stdout.print(knowledge.write_answer(outcome.answer), markup=False)
+        show.stdout.print(printable(knowledge.write_answer(outcome.answer)), markup=False)
     if outcome.status != "valid":
         show.stderr.print(f"{outcome.status}: {outcome.reason}", markup=False)
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
-from drivecoach.cli.deploy import deploy_where_it_runs
+from drivecoach.cli.deploy import NoDeploy, deploy_where_it_runs
 from drivecoach.config import load_recipe
 from drivecoach.train import processes
 
@@ -36,6 +36,7 @@ def tune(
     runs: Runs = Path("runs"),
     examples: Annotated[int, typer.Option(min=0, help="Answer this many held-out inputs at the end.")] = 0,
     auto_batch: AutoBatch = False,
+    no_deploy: NoDeploy = False,
     as_json: AsJson = False,
 ) -> None:
     """Check, split, train, export and evaluate in one command; stages whose inputs did not change are skipped."""
@@ -45,13 +46,15 @@ def tune(
     exported = run.export()
     scores = _evaluate(run)
     if as_json:
-        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deploy_where_it_runs(run)}
+        deployed = None if no_deploy else deploy_where_it_runs(run)
+        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deployed}
         show.as_json({"run": str(run.folder), **results})
         return
     if examples:
         _answer_examples(run, examples)
     _summary(run, trained, exported, scores)
-    deploy_where_it_runs(run)  # last: a server that refuses the model must not hide what was measured
+    if not no_deploy:
+        deploy_where_it_runs(run)  # last: what replaces what goes by the scores, and a refusal must not hide them
 
 
 def train(
@@ -76,11 +79,11 @@ def train(
         show.table(f"{run.folder}/train", results.model_dump(exclude_none=True))
 
 
-def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
-    """Merge, write GGUF files and the Modelfile, prove their equality, and `ollama create` where Ollama runs."""
+def export(run_folder: RunFolder, no_deploy: NoDeploy = False, as_json: AsJson = False) -> None:
+    """Merge, write GGUF files and the Modelfile, prove their equality, and deploy where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
     results = run.export()
-    deployed = deploy_where_it_runs(run)
+    deployed = None if no_deploy else deploy_where_it_runs(run)
     if as_json:
         show.as_json({**dict(results), "ollama": deployed})
     else:

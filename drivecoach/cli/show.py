@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from drivecoach.text import printable
+
 stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -20,7 +22,7 @@ def table(title: str, rows: Mapping[str, object]) -> None:
     """Print a two-column table; names with brackets are no markup."""
     shown = Table(title=Text(title), show_header=False, title_justify="left")
     for name, value in rows.items():
-        shown.add_row(Text(name), Text(str(value)))
+        shown.add_row(Text(name), Text(printable(str(value))))
     stdout.print(shown)
 
 

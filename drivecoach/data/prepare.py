@@ -17,7 +17,7 @@ from drivecoach.config import DataConfig
 from drivecoach.data.check import Pair, Refusal, json_line, scan
 from drivecoach.data.split import SPLITS, split_name
 from drivecoach.domain import AnyDomain
-from drivecoach.errors import DataError, Fault
+from drivecoach.errors import DataError, Fault, first_line
 from drivecoach.files import written_aside
 
 REJECTS = "rejects.jsonl"
@@ -83,10 +83,19 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """The pairs of one split, as `prepare` wrote them."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield Pair(**json.loads(line))
+    """The pairs of one split, as `prepare` wrote them. Raises DataError where the file is missing or damaged since."""
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                number += 1
+                pair = Pair(**json.loads(line))
+                if not (isinstance(pair.input, str) and isinstance(pair.output, str)):
+                    raise ValueError("input and output are texts")
+                yield pair
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        where = f"row {number} of {path} is damaged" if number else f"cannot read {path}"
+        raise DataError(f"{where}: {first_line(error)}", hint="write the data anew: drivecoach tune RECIPE") from None
 
 
 def _limits(data: DataConfig, places: dict[str, array[float]]) -> dict[str, float]:

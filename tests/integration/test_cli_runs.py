@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from drivecoach.chat import Chat
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.run import ExportResult
 from drivecoach.train.result import TrainResult
 from tests.integration.test_cli import Run, run
 from tests.integration.test_kill_resume import make_recipe
+from tests.support.deploy_server import deploy_server
 
 pytest.importorskip("trl")
 __all__ = ["run"]
@@ -27,6 +29,10 @@ def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest
     shown = run("train", "r.yaml")
     assert "train: unchanged, skipped" in shown.out and "None" not in shown.out
 
+    with deploy_server(Chat("")) as server, monkeypatch.context() as patched:
+        patched.setenv("OLLAMA_HOST", server.url)
+        assert run("export", "runs/r", "--no-deploy").code == run("tune", "r.yaml", "--no-deploy").code == 0
+        assert server.requests == []
     exported = json.loads(run("export", "runs/r", "--json").out)
     assert exported.pop("ollama") is None
     files = ExportResult.model_validate(exported).files

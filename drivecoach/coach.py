@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, cast, overload
@@ -81,7 +82,7 @@ class Coach(Generic[Input, Answer]):
         check_guard(guard)
         patience = min(timeout, PATIENCE)
         if domain is not None and model == RULES:
-            self._hosts = Hosts([lambda: Rules(domain)], patience=patience)
+            self._hosts = Hosts([partial(Rules, domain)], patience=patience)
         else:
             self._hosts = Settings(os.fspath(model), hosts, guard, timeout, patience, constrain).connect()
         self.note = ""

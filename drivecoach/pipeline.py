@@ -207,7 +207,7 @@ class Run:
             self.say("evaluate: unchanged, skipped")
             return results
         stage.begin(folder)
-        pairs = {name: self.pairs(name) for name in SPLITS}
+        pairs: dict[str, list[Pair]] = {name: self.pairs(name) for name in SPLITS}
         beside_rules = own_pairs.compare(self.domain, pairs, folder, self.say)
         seen = {pair.input for split_ in pairs.values() for pair in split_}
         held_out = pairs["test"]

@@ -126,16 +126,15 @@ def told(scores: Scores, folder: Path) -> Iterator[str]:
         yield f"{scores.mistakes:,} wrong answers: {folder / MISTAKES}"
     if (own := scores.differing) is None:
         return
-    where = f"{folder / DIFFERENCES}, first {own.first[0]}"
     if own.as_pairs is None:
-        yield (
-            f"warning: compared with the rules, though {own.count:,} of {own.among:,} pairs say something else: {where}"
-        )
+        yield f"warning: compared with the rules, though {own.count:,} of {own.among:,} pairs say something else"
     else:
         yield (
             f"{own.count:,} of these pairs say something else than the rules, and are what counts: the model answers "
-            f"{own.as_pairs:,} as the pairs, {own.as_rules:,} as the rules: {where}"
+            f"{own.as_pairs:,} as the pairs, {own.as_rules:,} as the rules"
         )
+    yield f"all of them in {folder / DIFFERENCES}, such as"
+    yield from own.first
 
 
 class _Tally(Generic[Input, Answer]):

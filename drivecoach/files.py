@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +52,12 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: object) -> None:
     """Write ``value`` as readable UTF-8 JSON with a final newline, whole or not at all."""
     write_text(target, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_lines(target: Path, lines: Iterable[str]) -> None:
+    """Write ``lines`` as UTF-8, each ended by a line feed, whole or not at all."""
+    with written_aside(target) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
 
 
 def sha256(path: Path) -> str:

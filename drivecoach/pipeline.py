@@ -25,7 +25,7 @@ from drivecoach.domains.load import identity as domain_identity
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.export.modelfile import check_text, go_template
-from drivecoach.files import write_json, write_text
+from drivecoach.files import write_json, write_lines, write_text
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
 from drivecoach.train import processes
@@ -191,7 +191,8 @@ class Run:
         ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it. ``constrained``:
         every test also under the answer's JSON Schema.
         """
-        from drivecoach.evaluate.scores import Case, Evaluation, score
+        from drivecoach.evaluate import own_pairs
+        from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
         from drivecoach.export.run import ExportResult
         from drivecoach.runtime import open_runtime
 
@@ -206,8 +207,10 @@ class Run:
             self.say("evaluate: unchanged, skipped")
             return results
         stage.begin(folder)
-        seen = {pair.input for name in SPLITS for pair in self.pairs(name)}
-        held_out = self.pairs("test")
+        pairs: dict[str, list[Pair]] = {name: self.pairs(name) for name in SPLITS}
+        beside_rules = own_pairs.compare(self.domain, pairs, folder, self.say)
+        seen = {pair.input for split_ in pairs.values() for pair in split_}
+        held_out = pairs["test"]
         answers = [self.domain.read_answer(split(pair.output).text) for pair in held_out]
         tests = {
             "test": [
@@ -221,15 +224,26 @@ class Run:
                 Case(replace(case.question, think=False), case.expected) for case in tests["test"]
             ]
         scores = {}
+        mistakes: list[Mistake] = []
         with open_runtime(str(self.quantized)) as runtime:
             for name, cases in tests.items():
                 for constrain in (False, True) if constrained else (False,):
                     if cases:
                         label = f"{name}, constrained" if constrain else name
                         bar = advance(len(cases))
-                        scores[label] = score(runtime, self.domain, cases, bar, constrain=constrain)
+                        scores[label] = score(
+                            runtime,
+                            self.domain,
+                            cases,
+                            bar,
+                            constrain=constrain,
+                            test=label,
+                            mistakes=mistakes,
+                            beside=beside_rules if name == "uniform" else None,
+                        )
+        write_lines(folder / MISTAKES, (mistake.model_dump_json() for mistake in mistakes))
         results = Evaluation(scores)
-        stage.finish(folder, inputs, results, [])
+        stage.finish(folder, inputs, results, [MISTAKES, own_pairs.DIFFERENCES])
         return results
 
     def _fingerprint_of(self, name: str, kind: type[BaseModel]) -> str:

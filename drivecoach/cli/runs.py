@@ -102,7 +102,7 @@ def evaluate(
     if as_json:
         show.as_json(scores)
     else:
-        show.table(f"{run.folder}/evaluate", _score_rows(scores))
+        show.table(f"{run.folder}/evaluate", _score_rows(scores, run.folder))
 
 
 def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool, auto_batch: bool = False) -> Run:
@@ -153,7 +153,7 @@ def _summary(run: Run, trained: TrainResult, exported: ExportResult, scores: Eva
         {
             "model": f"{trained.parameters:,} parameters, {trained.trained_parameters:,} trained, "
             f"{trained.steps} steps on {trained.rows:,} pairs, loss {trained.loss:.4f}",
-            **_score_rows(scores),
+            **_score_rows(scores, run.folder),
             **_export_rows(exported),
             "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
             "ask it": f"drivecoach ask '{example}' --model {run.quantized}",
@@ -161,16 +161,14 @@ def _summary(run: Run, trained: TrainResult, exported: ExportResult, scores: Eva
     )
 
 
-def _score_rows(scores: Evaluation) -> dict[str, str]:
-    rows = {}
-    for name, score in scores.root.items():
-        parts = ", ".join(f"{part} {share:.2%}" for part, share in score.right.items())
-        rows[f"{name} ({score.rows:,} inputs)"] = (
-            f"{parts}\nvalid by schema {score.schema_valid:.2%}, "
-            + ("" if score.violations is None else f"invariant violations {score.violations}, ")
-            + f"{score.milliseconds:.1f} ms per answer"
-        )
-    return rows
+def _score_rows(scores: Evaluation, folder: Path) -> dict[str, str]:
+    """A row for every test; ``folder`` is the run's."""
+    from drivecoach.evaluate.scores import told
+
+    return {
+        f"{name} ({score.rows:,} inputs)": "\n".join(told(score, folder / "evaluate"))
+        for name, score in scores.root.items()
+    }
 
 
 def _export_rows(exported: ExportResult) -> dict[str, str]:

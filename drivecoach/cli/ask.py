@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -67,7 +67,8 @@ def infer(
         list[str] | None, typer.Option("--host", help="An Ollama to ask; several share the work (repeatable).")
     ] = None,
     guard: Annotated[
-        str, typer.Option(help="A broken invariant: flag it, replace the answer by the teacher's, or off.")
+        str,
+        typer.Option(help="A broken invariant: flag, replace by the rules' answer, strict (a low level too), off."),
     ] = "flag",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
     domain: DomainName = None,
@@ -80,10 +81,10 @@ def infer(
     Interrupted or killed, the same command goes on where it was. Exit 1 when a row is not valid.
     """
     from drivecoach.batch.run import Settings
-    from drivecoach.infer import Guard
+    from drivecoach.infer import GUARDS, Guard, check_guard
 
-    if guard not in get_args(Guard):
-        raise typer.BadParameter(f"--guard is one of {', '.join(get_args(Guard))}")
+    if guard not in GUARDS:
+        raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
     if source.exists() and output.exists() and source.samefile(output):
@@ -92,8 +93,7 @@ def infer(
     settings = Settings(model_path(model), tuple(host or ()), checked, timeout, constrain=constrain)
     hosts = settings.connect()
     knowledge = domain_of(hosts.metadata, model, domain, constrain=constrain)
-    if guard == "replace" and not knowledge.has_teacher:
-        raise typer.BadParameter(f"--guard replace needs a teacher, and the domain {knowledge.name} has none")
+    check_guard(guard, knowledge)
     if engine == "ray":
         from drivecoach.batch.ray import run_on_ray
 

@@ -1,11 +1,10 @@
 """What a domain is: the base class made of two Pydantic models, with the defaults that are derived from them."""
 
-from drivecoach.domain.base import SAFE, AnyDomain, Domain, Pair, Tolerance, Violation, place
+from drivecoach.domain.base import AnyDomain, Domain, Pair, Tolerance, Violation, place
 from drivecoach.domain.form import Form, SchemaForm
 from drivecoach.domain.node import JsonObject
 
 __all__ = [
-    "SAFE",
     "AnyDomain",
     "Domain",
     "Form",

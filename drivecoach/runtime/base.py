@@ -46,6 +46,8 @@ class Completion:
     """Time spent on reading the prompt, where the server tells."""
     completion_seconds: float = 0.0
     """Time spent on writing the answer, where the server tells."""
+    source: str = "model"
+    """Who answered: ``model``, or ``rules`` where no model was asked."""
 
 
 class Runtime(Protocol):

@@ -21,14 +21,13 @@ from drivecoach.domains.driving.rules.lights import LIGHT
 from drivecoach.domains.driving.rules.start import STAGES
 from drivecoach.domains.driving.state import State, features_of, legal_states
 from drivecoach.domains.driving.teacher import Advice, Teacher
+from drivecoach.domains.driving.words import LEVELS
 
 SYSTEM = (
     "你是驾考教练，根据车辆特征告诉学员现在该做什么。"
     "只回答一个JSON对象，依次含动作、级别（提示、警告或危险）、话术三个键。"
 )
 """The coach's brief for the system message."""
-
-_DANGER = "危险"
 
 
 class DrivingDomain(Domain[State, Given], Generic[State, Given]):
@@ -41,6 +40,8 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
 
     Raises RecipeError for rules that do not fit the models.
     """
+
+    levels = LEVELS
 
     def __init__(
         self,
@@ -92,9 +93,9 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         """The reasoning that leads to the advice: one line of Chinese."""
         return self.teacher.explain(value, advice)
 
-    def unsafe(self, expected: Given, given: Given | None) -> bool:
-        """危险 answered with a lower level, or with nothing."""
-        return expected.level == _DANGER and (given is None or given.level != _DANGER)
+    def level(self, answer: Given) -> str:
+        """提示, 警告 or 危险."""
+        return answer.level
 
     # --- the space of states, and what is drawn from it ---
 

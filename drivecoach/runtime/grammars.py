@@ -1,4 +1,4 @@
-"""Constrained answers in the embedded llama.cpp: which schemas hold, and how engines share its one grammar tokenizer."""
+"""Constrained answers in the embedded llama.cpp: what holds, and how engines share its one tokenizer."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import pytest
 from drivecoach.chat import Chat
 from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import ModelError, RuntimeFailure
-from drivecoach.serve.app import Limits
+from drivecoach.serve.limits import Limits
 from drivecoach.serve.model import ServedModel
 from drivecoach.serve.server import bind, is_loopback
 from drivecoach.serve.thinking import ThinkSplitter

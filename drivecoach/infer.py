@@ -129,14 +129,18 @@ class Engine(Generic[Input, Answer]):
         except RuntimeFailure as error:
             return Outcome(1, text, "failed", reason=flat(error))
 
-    def settle(self, value: Input, question: Question) -> Outcome[Answer]:
-        """The outcome for an input that was read; ``question`` holds its canonical text. Raises RuntimeFailure."""
+    def settle(self, value: Input, question: Question, generate: Generate | None = None) -> Outcome[Answer]:
+        """The outcome for an input that was read; ``question`` holds its canonical text. Raises RuntimeFailure.
+
+        ``generate`` is asked in place of the engine's own.
+        """
+        generate = generate or self.generate
         best: Outcome[Answer] | None = None
         right = self.domain.teach(value) if self.guard in ("replace", "strict") else None
         schema = self.domain.answer.schema if self.constrain else None
         for ask in range(self.asks):
             try:
-                completion = self.generate(
+                completion = generate(
                     question.text, question.history, think=question.think, seed=ask or None, schema=schema
                 )
             except InputError as error:

@@ -19,7 +19,7 @@ from drivecoach.batch.write import open_output
 from drivecoach.domain import AnyDomain
 from drivecoach.files import sha256
 from drivecoach.infer import Engine, Guard
-from drivecoach.runtime import TIMEOUT, open_runtime
+from drivecoach.runtime import RULES, TIMEOUT, address, open_runtime
 
 Advance = Callable[[int, int], None]
 """Called after every row with the rows done and the valid ones among them."""
@@ -30,7 +30,7 @@ class Settings:
     """How a batch is answered."""
 
     model: str
-    """A GGUF file, or KIND:MODEL such as ollama:NAME."""
+    """A GGUF file, KIND:MODEL such as ollama:NAME, or rules."""
     hosts: Sequence[str] = ()
     guard: Guard = "flag"
     timeout: float = TIMEOUT
@@ -79,12 +79,15 @@ def run_batch(
 ) -> Summary:
     """Answer every row of ``source`` into ``output``; run again after any interruption, it goes on from there.
 
-    The journal ``<output>.journal`` stays beside the output; delete it to ask everything anew. ``hosts`` are closed.
+    The journal ``<output>.journal`` stays beside the output (not for ``rules``, which are asked anew); delete it to ask
+    everything anew. ``hosts`` are closed.
     Raises DataError, ModelError, RuntimeFailure, StorageError.
     """
     counts: Counter[str] = Counter()
     start = time.perf_counter()
-    journal_path = output.with_name(output.name + ".journal")
+    # Rules cost nothing to ask again, and may have been changed since.
+    is_kept = address(settings.model)[0] != RULES
+    journal_path = output.with_name(output.name + ".journal") if is_kept else None
     try:
         with Journal(journal_path, domain, belongs_to(settings, domain)) as journal:
             known = journal.count()

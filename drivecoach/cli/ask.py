@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drivecoach.batch.run import Settings, Summary
     from drivecoach.domain import AnyDomain
 
-Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, or KIND:MODEL such as ollama:NAME.")]
+Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, ollama:NAME, or rules: no model.")]
 Host = Annotated[str | None, typer.Option("--host", help="Ollama's address (default: OLLAMA_HOST or 127.0.0.1:11434).")]
 DomainName = Annotated[
     str | None, typer.Option("--domain", help="A name, or schema.py:domain; by default the model's own domain.")
@@ -43,7 +43,7 @@ def ask(
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
-    with open_runtime(model_path(model), host=host) as runtime:
+    with open_runtime(model_path(model, domain), host=host) as runtime:
         knowledge = domain_of(runtime.metadata, model, domain, constrain=constrain)
         knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
         outcome = Engine(runtime.generate, knowledge, constrain=constrain).ask(line)
@@ -90,7 +90,7 @@ def infer(
     if source.exists() and output.exists() and source.samefile(output):
         raise typer.BadParameter(f"-o {output} is the input itself; name another file")
     checked = cast(Guard, guard)
-    settings = Settings(model_path(model), tuple(host or ()), checked, timeout, constrain=constrain)
+    settings = Settings(model_path(model, domain), tuple(host or ()), checked, timeout, constrain=constrain)
     hosts = settings.connect()
     knowledge = domain_of(hosts.metadata, model, domain, constrain=constrain)
     check_guard(guard, knowledge)
@@ -124,16 +124,25 @@ def _infer(source: Path, output: Path, domain: AnyDomain, settings: Settings, ho
         return run_batch(opened, output, domain, settings, hosts, advance)
 
 
-def model_path(model: str) -> str:
-    """What to open: the file that a run folder serves, else what was named."""
-    if not Path(model).is_dir():
-        return model
+def model_path(model: str, domain: str | None = None) -> str:
+    """What to open: the file that a run folder serves, the rules of ``--domain``, else what was named."""
+    from drivecoach.runtime.rules import with_domain
+
+    if not _is_run(model):
+        return with_domain(model, domain)
     from drivecoach.pipeline import Run
 
     found = Run.open(Path(model)).quantized
     if not found.is_file():
         raise ModelError(f"{model} has no exported model", hint=f"run: drivecoach export {model}")
     return str(found)
+
+
+def _is_run(model: str) -> bool:
+    """Whether a folder is meant; one that happens to be called ``rules`` is not."""
+    from drivecoach.runtime import address
+
+    return address(model)[0] == "llamacpp" and Path(model).is_dir()
 
 
 def domain_of(metadata: Mapping[str, object], model: str, override: str | None, *, constrain: bool) -> AnyDomain:
@@ -144,7 +153,7 @@ def domain_of(metadata: Mapping[str, object], model: str, override: str | None, 
     from drivecoach.domains.stored import find_domain
     from drivecoach.pipeline import Run
 
-    if override is None and Path(model).is_dir():
+    if override is None and _is_run(model):
         domain = Run.open(Path(model)).domain
     else:
         found = find_domain(metadata, model, override)

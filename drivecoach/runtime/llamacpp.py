@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -65,12 +67,21 @@ class LlamaCpp:
         self._path = path
         self._starting = threading.Lock()
         self._server: Any = None
+        self._closed = False
+        _OPENED.add(self)
 
     def start(self) -> None:
-        """Load the model now. Raises ModelError for a file that llama.cpp cannot read."""
+        """Load the model now. Raises ModelError for a file that llama.cpp cannot read, RuntimeFailure once closed."""
+        self._engine()
+
+    def _engine(self) -> Any:
+        _check_process()  # before the lock: what another thread held at the moment of a fork stays locked in the child
         with self._starting:
+            if self._closed:
+                raise RuntimeFailure(f"{self.name} was closed", hint="open it again, or ask before it is closed")
             if self._server is None:
                 self._server = _start(self._path, self.context, self.slots)
+            return self._server
 
     def generate(
         self,
@@ -118,7 +129,7 @@ class LlamaCpp:
         ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True; so does
         ``stop``, which gets nothing.
         """
-        self.start()
+        engine = self._engine()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}
         constrained = "json_schema" in body
@@ -135,11 +146,11 @@ class LlamaCpp:
             return left or (bool(text) and emit is not None and emit(text))
 
         try:
-            with GRAMMARS.turn(self._server) if constrained else nullcontext():
+            with GRAMMARS.turn(engine) if constrained else nullcontext():
                 if emit is None and stop is None:
-                    receive(self._server.handle_completions(body))
+                    receive(engine.handle_completions(body))
                 else:
-                    self._server.handle_completions({**body, "stream": True}, receive)
+                    engine.handle_completions({**body, "stream": True}, receive)
         except RuntimeError as error:  # what the engine itself cannot read, such as half a surrogate pair
             last[:] = [{"message": str(error)}]
         answer: dict[str, Any] = last[0] if last else {"message": "no answer came"}
@@ -163,7 +174,8 @@ class LlamaCpp:
         )
 
     def close(self) -> None:
-        """Stop the engine and free its memory."""
+        """Stop the engine and free its memory, as soon as the answers under way are there."""
+        self._closed = True
         self._server = None
 
     def __enter__(self) -> Self:
@@ -173,10 +185,39 @@ class LlamaCpp:
         self.close()
 
 
+_OPENED: weakref.WeakSet[LlamaCpp] = weakref.WeakSet()
+_PROCESSES: set[int] = set()
+"""In which process engines were started. Their threads, some of them the library's own, are not in a forked child."""
+
+
+def _check_process() -> None:
+    if _PROCESSES - {os.getpid()}:
+        raise RuntimeFailure(
+            "llama.cpp was started before this process was forked, and does not work in the child",
+            hint="start children by multiprocessing's 'spawn', or fork before the first answer",
+        )
+
+
+def _leave_engines_to_the_parent() -> None:
+    """In a forked child: freeing an engine would wait for ever for its threads, which stayed behind."""
+    for runtime in _OPENED:
+        if runtime._server is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime._server))
+            runtime._server = None
+    on_exit = getattr(ctypes.CDLL(None), "on_exit", None)  # of glibc
+    if _PROCESSES and on_exit is not None:
+        on_exit(ctypes.CDLL(None)._exit, None)  # before the library's own destructors, which would wait too
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_engines_to_the_parent)
+
+
 def _start(path: Path, context: int, slots: int) -> Any:
     """The engine, quiet and on a loopback port that nobody can use: its key is random and is thrown away."""
     import xllamacpp
 
+    _PROCESSES.add(os.getpid())
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.n_ctx = context * slots

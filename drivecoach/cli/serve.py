@@ -64,9 +64,10 @@ def serve(
     app = make_app(current, key=key, origins=origin or (), any_host=not local)
     host, actual = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{actual}"
-    show.stdout.print(f"{describe(served)}, {served.domain.name}, guard {served.guard}: {url}/coach", markup=False)
+    show.stdout.print(f"{describe(served)} on {url} (Ctrl-C stops)", markup=False)
+    show.stdout.print(f"POST {url}/coach checks what is said: guard {served.guard}", markup=False)
     if served.model:
-        show.stdout.print(f"{served.name} on {url} as Ollama would serve it (Ctrl-C stops)", markup=False)
+        show.stdout.print("/api and /v1 answer as Ollama does, and check nothing", markup=False)
     run(app, listener, current.reload)
 
 

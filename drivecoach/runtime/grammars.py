@@ -28,15 +28,16 @@ class Grammars:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._engine: object = None
+        self.engine: object = None
+        """The last that had a constrained answer."""
         self._answers = 0
 
     @contextmanager
     def turn(self, engine: object) -> Iterator[None]:
         """Wait until no other engine has a constrained answer under way."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._answers or self._engine is engine)
-            before, self._engine = self._engine, engine  # ``before`` lives until this engine's tokenizer is there
+            self._changed.wait_for(lambda: not self._answers or self.engine is engine)
+            before, self.engine = self.engine, engine  # ``before`` lives until this engine's tokenizer is there
             self._answers += 1
         try:
             yield
@@ -48,7 +49,7 @@ class Grammars:
 
     def release(self) -> None:
         """Let go of the last engine, when the process ends."""
-        self._engine = None
+        self.engine = None
 
 
 GRAMMARS = Grammars()

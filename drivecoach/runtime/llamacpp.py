@@ -204,6 +204,8 @@ def _leave_engines_to_the_parent() -> None:
         if runtime._server is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime._server))
             runtime._server = None
+    if GRAMMARS.engine is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(GRAMMARS.engine))
     on_exit = getattr(ctypes.CDLL(None), "on_exit", None)  # of glibc
     if _PROCESSES and on_exit is not None:
         on_exit(ctypes.CDLL(None)._exit, None)  # before the library's own destructors, which would wait too

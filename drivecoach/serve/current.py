@@ -120,5 +120,6 @@ class Current:
 
 
 def describe(served: Served) -> str:
-    """Its name, and which file it is."""
-    return f"{served.name} (sha256 {served.model.digest[:12]})" if served.model else served.name
+    """Its name, what it is for, and which file it is."""
+    file = f", sha256 {served.model.digest[:12]}" if served.model else ""
+    return f"{served.name} ({served.domain.name}{file})"

@@ -171,7 +171,7 @@ def test_other_machines_are_let_in_only_by_a_flag(gguf: Path) -> None:
 def test_it_warns_logs_nothing_a_user_sent_and_finishes_what_it_began(gguf: Path) -> None:
     secret = "秘密-in-the-prompt"
     process = subprocess.Popen(
-        command(str(gguf), "--bind", "0.0.0.0", "--port", "0", "--allow-remote"),  # noqa: S104
+        command(str(gguf), "--name", "goDrive", "--bind", "0.0.0.0", "--port", "0", "--allow-remote"),  # noqa: S104
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

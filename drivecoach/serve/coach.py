@@ -89,21 +89,22 @@ class CoachApi:
 
 
 def _asked(body: bytes, content_type: str) -> object:
-    """What was sent: JSON, or plain text, which is one state. Raises WireError 400 for what is neither."""
+    """What was sent: JSON, or a line, which no JSON is. Raises WireError 400 for what is neither."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WireError(400, "the body is not UTF-8") from None
     if not text.strip():
         raise WireError(400, 'the body is empty; send a state: a JSON object, "feature:value; …", or a list of these')
-    if content_type.partition(";")[0].strip().lower() == "text/plain":
-        return text
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "text/plain" or (kind != "application/json" and text.lstrip()[0] not in '{["'):
+        return text  # curl -d "$LINE" says that it is a form
     try:
         return json.loads(text, object_pairs_hook=_Record, parse_constant=_no_constant)
     except RecursionError:
         raise WireError(400, "the body is no JSON: nested too deep") from None
     except ValueError as error:
-        raise WireError(400, f"the body is no JSON: {error} (a bare line wants Content-Type: text/plain)") from None
+        raise WireError(400, f"the body is no JSON: {error}; a bare line is text/plain") from None
 
 
 class _Record(dict[str, Any]):

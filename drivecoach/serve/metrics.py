@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,6 +17,7 @@ from drivecoach.infer import Outcome
 from drivecoach.serve.current import Current
 
 REQUESTS = logging.getLogger("drivecoach.requests")
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for every count, of no use here
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 

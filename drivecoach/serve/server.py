@@ -39,7 +39,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except (OSError, ValueError, OverflowError) as error:  # the latter two for what cannot be an address at all
+    except (OSError, ValueError, TypeError, OverflowError) as error:  # all but the first: no address at all
         listener.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         said = error.strerror if isinstance(error, OSError) and error.strerror else "no such address"

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from drivecoach.domain import JsonObject
 from drivecoach.errors import InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
+from drivecoach.runtime.grammars import GRAMMARS, lenient
 
 SLOTS = 16
 """Requests decoded together: more do not raise the throughput of a small model on a few cores."""
@@ -89,17 +91,21 @@ class LlamaCpp:
         think: bool = True,
         seed: int | None = None,
         schema: JsonObject | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Completion:
-        """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained."""
+        """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained.
+
+        ``stop`` is asked at every token, and ends the answer there when it says True.
+        """
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:
-            return self.complete(prompt, again)
+            return self.complete(prompt, again, stop=stop)
         if not (self.thinks and think):
-            return self.complete(prompt, {**again, "json_schema": schema})
-        first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]})
+            return self.complete(prompt, {**again, "json_schema": schema}, stop=stop)
+        first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]}, stop=stop)
         reasoning = first.text + CLOSING + "\n\n"
-        rest = self.complete(prompt + reasoning, {**again, "json_schema": schema})
+        rest = self.complete(prompt + reasoning, {**again, "json_schema": schema}, stop=stop)
         return Completion(
             reasoning + rest.text,
             first.prompt_tokens,
@@ -111,15 +117,24 @@ class LlamaCpp:
         )
 
     def complete(
-        self, prompt: str, settings: Mapping[str, Any] | None = None, emit: Callable[[str], bool] | None = None
+        self,
+        prompt: str,
+        settings: Mapping[str, Any] | None = None,
+        emit: Callable[[str], bool] | None = None,
+        *,
+        stop: Callable[[], bool] | None = None,
     ) -> Completion:
         """Continue a rendered prompt; ``settings`` override the model's own, by llama.cpp's names.
 
-        ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True.
+        ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True; so does
+        ``stop``, which gets nothing.
         """
         engine = self._engine()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}
+        constrained = "json_schema" in body
+        if constrained:
+            body["json_schema"] = lenient(body["json_schema"])
         pieces: list[str] = []
         last: list[Any] = []
 
@@ -127,13 +142,15 @@ class LlamaCpp:
             last[:] = [chunk]
             text = chunk["choices"][0]["text"] if "choices" in chunk else ""
             pieces.append(text)
-            return bool(text) and emit is not None and emit(text)
+            left = stop is not None and stop()
+            return left or (bool(text) and emit is not None and emit(text))
 
         try:
-            if emit is None:
-                receive(engine.handle_completions(body))
-            else:
-                engine.handle_completions({**body, "stream": True}, receive)
+            with GRAMMARS.turn(engine) if constrained else nullcontext():
+                if emit is None and stop is None:
+                    receive(engine.handle_completions(body))
+                else:
+                    engine.handle_completions({**body, "stream": True}, receive)
         except RuntimeError as error:  # what the engine itself cannot read, such as half a surrogate pair
             last[:] = [{"message": str(error)}]
         answer: dict[str, Any] = last[0] if last else {"message": "no answer came"}
@@ -187,6 +204,8 @@ def _leave_engines_to_the_parent() -> None:
         if runtime._server is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime._server))
             runtime._server = None
+    if GRAMMARS.engine is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(GRAMMARS.engine))
     on_exit = getattr(ctypes.CDLL(None), "on_exit", None)  # of glibc
     if _PROCESSES and on_exit is not None:
         on_exit(ctypes.CDLL(None)._exit, None)  # before the library's own destructors, which would wait too

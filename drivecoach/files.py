@@ -37,6 +37,11 @@ _HINTS = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n), then run the same command again",
 }
 
+OF_A_PATH = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP
+)  # fmt: skip
+"""What is wrong with a path that a person named, whatever was to be done with it."""
+
 
 @contextmanager
 def written_aside(target: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command that ``sys.argv`` holds; the verbs and what they need are imported under the signals' handlers."""
+    """Run the command that ``sys.argv`` holds; the signals are handled before the verbs are imported."""
     process.open_streams()
     with process.ended_at_once():
         from drivecoach.cli.app import main as run

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -62,7 +59,9 @@ def infer(
         Path,
         typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a key), .parquet; - is standard input."),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet; - is standard output.")
+    ],
     model: Model = DEFAULT_MODEL,
     host: Annotated[
         list[str] | None, typer.Option("--host", help="An Ollama to ask; several share the work (repeatable).")
@@ -79,19 +78,24 @@ def infer(
 ) -> None:
     """Answer every row of a file; one outcome row (valid, invalid or failed) per input, in input order.
 
-    Interrupted or killed, the same command goes on where it was. Exit 1 when a row is not valid.
+    Interrupted or killed, the same command goes on where it was; -o - answers line by line and keeps nothing.
+    Exit 1 when a row is not valid.
     """
-    from drivecoach.batch.run import Settings
+    from drivecoach.batch.read import STANDARD
+    from drivecoach.batch.run import Settings, check_output
     from drivecoach.infer import GUARDS, Guard, check_guard
 
     if guard not in GUARDS:
         raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
-    if source.exists() and output.exists() and source.samefile(output):
-        raise typer.BadParameter(f"-o {output} is the input itself; name another file")
+    to_stdout = str(output) == STANDARD
+    if engine == "ray" and (to_stdout or str(source) == STANDARD):
+        raise typer.BadParameter("--engine ray reads and writes folders of Parquet, no streams")
     checked = cast(Guard, guard)
     settings = Settings(model_path(model, domain), tuple(host or ()), checked, timeout, constrain=constrain)
+    if engine == "local" and not to_stdout:
+        check_output(output, [source, Path(settings.model), Path((domain or "").partition(":")[0] or ".")])
     hosts = settings.connect()
     knowledge = domain_of(hosts.metadata, model, domain, constrain=constrain)
     check_guard(guard, knowledge)
@@ -101,26 +105,26 @@ def infer(
         hosts.close()
         summary = run_on_ray(source, output, domain, settings)
     else:
-        summary = _infer(source, output, knowledge, settings, hosts)
+        summary = _infer(source, None if to_stdout else output, knowledge, settings, hosts)
+    console = show.stderr if to_stdout else show.stdout
     if as_json:
-        show.as_json(summary.model_dump())
+        show.as_json(summary.model_dump(), console)
     else:
-        show.table("infer", {name.replace("_", " "): value for name, value in summary})
+        show.table("infer", {name.replace("_", " "): value for name, value in summary}, console)
     if summary.valid < summary.rows:
         raise typer.Exit(1)
 
 
-def _infer(source: Path, output: Path, domain: AnyDomain, settings: Settings, hosts: Hosts) -> Summary:
-    from drivecoach.batch.read import open_source
+def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Settings, hosts: Hosts) -> Summary:
+    from drivecoach.batch.read import Stream, open_source
     from drivecoach.batch.run import run_batch
 
-    if str(source) == "-":
-        with tempfile.TemporaryDirectory() as folder:
-            spooled = Path(folder, "input.txt")
-            with spooled.open("wb") as stream:
-                shutil.copyfileobj(sys.stdin.buffer, stream)
-            return _infer(spooled, output, domain, settings, hosts)
     opened = open_source(source, domain)
+    if isinstance(opened, Stream):
+        show.stderr.print(f"note: waiting for lines from {opened.name}, until its other end is closed", markup=False)
+    if output is None:
+        show.stderr.print("note: no journal is kept for standard output: a second run asks everything anew")
+        return run_batch(opened, None, domain, settings, hosts)
     with show.batch_bar(opened.rows) as advance:
         return run_batch(opened, output, domain, settings, hosts, advance)
 

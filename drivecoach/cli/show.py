@@ -18,20 +18,21 @@ stdout = Console(highlight=False, soft_wrap=True)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def table(title: str, rows: Mapping[str, object]) -> None:
+def table(title: str, rows: Mapping[str, object], console: Console = stdout) -> None:
     """Print a two-column table; names with brackets are no markup."""
     shown = Table(title=Text(title), show_header=False, title_justify="left")
     for name, value in rows.items():
         shown.add_row(Text(name), Text(printable(str(value))))
-    stdout.print(shown)
+    console.print(shown)
 
 
-def as_json(value: object) -> None:
-    """Print ``value`` for machines: one JSON document on standard output, nothing else.
+def as_json(value: object, console: Console = stdout) -> None:
+    """Print ``value`` for machines: one JSON document, nothing else; in ASCII where the encoding is not UTF-8.
 
     It may hold Pydantic models and dataclasses.
     """
-    print(json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2))
+    ascii_only = not console.encoding.startswith("utf")
+    print(json.dumps(to_jsonable_python(value), ensure_ascii=ascii_only, indent=2), file=console.file)
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def bar(label: str) -> Iterator[Callable[[int], Callable[[], None]]]:
 
 
 @contextmanager
-def batch_bar(total: int) -> Iterator[Callable[[int, int], None]]:
+def batch_bar(total: int | None) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr with rows a second, valid answers and time left; call it with (rows, valid ones)."""
     columns = (
         TextColumn("infer"),

@@ -40,10 +40,11 @@ _SCALARS = {
 
 @dataclass(frozen=True)
 class Field:
-    """One metadata entry: its value (None for an array) and its bytes in the file, key included."""
+    """One metadata entry: its value (None for an array), its bytes in the file, key included, an array's length."""
 
     value: Scalar | None
     raw: bytes
+    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,12 @@ class _Parser:
         for _ in range(n_fields):
             start = self.at
             key = self.string()
-            value = self.value(self.scalar("<I"))
-            fields[key] = Field(value, self.data[start : self.at])
+            kind = self.scalar("<I")
+            if kind == _ARRAY:
+                count = self.array()
+                fields[key] = Field(None, self.data[start : self.at], count)
+            else:
+                fields[key] = Field(self.value(kind), self.data[start : self.at])
         alignment = fields["general.alignment"].value if "general.alignment" in fields else _ALIGNMENT
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise self.damaged(f"general.alignment is {alignment!r}, not a power of two")
@@ -150,19 +155,21 @@ class _Parser:
             raise self.damaged(f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind.name})")
         return name, kind.name, shape, offset, prod(shape) // block * size
 
-    def value(self, kind: int) -> Scalar | None:
+    def value(self, kind: int) -> Scalar:
         if kind == _STRING:
             return self.string()
-        if kind != _ARRAY:
-            found: Scalar = self.scalar(self.code(kind))
-            return found
+        found: Scalar = self.scalar(self.code(kind))
+        return found
+
+    def array(self) -> int:
+        """Pass over an array; how many values it has."""
         inner, count = self.scalar("<I"), self.scalar("<Q")
         if inner == _STRING:
             for _ in range(count):
                 self.skip(self.scalar("<Q"))
         else:
             self.skip(count * struct.calcsize(self.code(inner)))
-        return None
+        return int(count)
 
     def code(self, kind: int) -> str:
         if kind not in _SCALARS:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from drivecoach.chat import CLOSING, Chat, Message
 from drivecoach.domain import JsonObject
 from drivecoach.errors import InputError, ModelError, RuntimeFailure
-from drivecoach.gguf.reader import read_metadata
+from drivecoach.gguf.check import read_model
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 from drivecoach.runtime.grammars import GRAMMARS, lenient
 
@@ -45,7 +45,7 @@ class LlamaCpp:
                 f"{path} is answered in this process, not by the server at {host}",
                 hint="leave --host out, or give --model ollama:NAME",
             )
-        self.metadata: Mapping[str, object] = read_metadata(path)
+        self.metadata: Mapping[str, object] = read_model(path)
         fields: Mapping[str, Any] = self.metadata
         try:
             self.chat = Chat.from_metadata(fields)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from drivecoach.data.read import FORMS, open_parquet, parse_json, read_lines, read_rows
+from drivecoach.data.read import parse_json, read_lines, read_rows
+from drivecoach.data.record import FORMS
+from drivecoach.data.tables import TABLES, open_parquet
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError
 
@@ -44,7 +46,7 @@ def open_source(path: Path, domain: AnyDomain) -> Source:
 
 
 def _values(path: Path, domain: AnyDomain) -> Iterator[object]:
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".json"):
+    if path.suffix.lower() in (*TABLES, ".json"):
         return (row.value for row in read_rows(path, partial(_check_columns, path, domain)))
     return (line.strip() for _, line in read_lines(path))
 

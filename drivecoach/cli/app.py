@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, before, data, deploy, init, refresh, runs, serve
+from drivecoach.cli import ask, before, data, deploy, init, refresh, rules, runs, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError, first_line
 
@@ -36,6 +36,8 @@ app.command()(runs.evaluate)
 app.command()(deploy.deploy)
 app.command()(ask.ask)
 app.command()(ask.infer)
+app.command()(rules.explain)
+app.command()(rules.rules)
 app.command()(serve.serve)
 
 

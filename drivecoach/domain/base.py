@@ -16,6 +16,7 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
 from drivecoach.domain.node import TOLERANCE, JsonObject, Node
 from drivecoach.domain.pieces import answer_pieces, input_pieces
@@ -154,6 +155,14 @@ class Domain(Generic[Input, Answer]):
 
     def teach(self, value: Input) -> Answer | None:
         """The right answer; None where nobody can say."""
+        return None
+
+    def explain(self, value: Input) -> Explanation | None:
+        """By which rule `teach` answers, and why; None where a domain cannot say."""
+        return None
+
+    def rules(self) -> RuleTable | None:
+        """Every rule that `teach` goes by; None where it goes by none."""
         return None
 
     def unsafe(self, expected: Answer, given: Answer | None) -> bool:

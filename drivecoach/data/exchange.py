@@ -87,7 +87,7 @@ def import_table(source: Path, target: Path | None, domain: AnyDomain, *, replac
         table = Columns(domain)
         notes = {row.row: Note("warning", row.reason) for row in done.warnings}
         notes |= {row.row: Note("fault", f"{row.kind}: {row.reason}", row.fields) for row in done.refusals}
-        write_marked(marked, table, read_rows(source), notes)
+        write_marked(marked, table, header_of(source), read_rows(source), notes)
         done.marked = marked
     return done
 

@@ -119,7 +119,7 @@ class _Styles:
 
         self._make = WriteOnlyCell
         usual, no_fill, wrapped = Font(), PatternFill(), Alignment(wrap_text=True, vertical="top")
-        looks = {
+        looks: dict[str, tuple[Font, PatternFill, Alignment]] = {
             "plain": (usual, no_fill, Alignment(vertical="top")),
             "wrapped": (usual, no_fill, wrapped),
             "head": (Font(bold=True), PatternFill("solid", fgColor="FFD9E1F2"), Alignment()),

@@ -52,16 +52,12 @@ def write_table(
     _write(target, table, [column.name for column in table.all], rows, notes or {})
 
 
-def write_marked(target: Path, table: Columns, rows: Iterable[Row], notes: Mapping[int, Note]) -> None:
+def write_marked(
+    target: Path, table: Columns, header: Sequence[str], rows: Iterable[Row], notes: Mapping[int, Note]
+) -> None:
     """Write the rows of a table again, each in its own line and as it was, with ``notes`` beside them."""
-    rows = iter(rows)
-    first = next(rows)
-    names = [name for name in _cells(first) if name not in ("", FAULTS)]
-    _write(target, table, names, _in_their_lines([first, *rows], names), notes)
-
-
-def _cells(row: Row) -> dict[str, object]:
-    return row.value if isinstance(row.value, dict) else {}
+    names = [name for name in header if name not in ("", FAULTS)]
+    _write(target, table, names, _in_their_lines(rows, names), notes)
 
 
 def _in_their_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[list[str]]:
@@ -69,10 +65,14 @@ def _in_their_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[list[
     for row in rows:
         yield from ([] for _ in range(line, row.number))
         line = row.number + 1
-        cells = _cells(row)
-        more = cells.get("", [])
-        texts = [cells.get(name, "") for name in names] + (more if isinstance(more, list) else [])
-        yield ["" if text is None else text if isinstance(text, str) else text_of(text) for text in texts]
+        cells = row.value if isinstance(row.value, dict) else {}
+        more = cells.get("")
+        values = [*(cells.get(name) for name in names), *(more if isinstance(more, list) else [more])]
+        yield ["" if value is None else value if isinstance(value, str) else _json(value) for value in values]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _write(

@@ -243,7 +243,7 @@ def _read(row: Row, source: SourceConfig, name: str, table: Columns, control: re
 
 def example_of(value: object, source: SourceConfig, table: Columns) -> Example:
     """The record ``value`` of ``source``, in whatever form it is written. Raises Malformed for what has none."""
-    if isinstance(value, dict) and source.format in ("auto", TABLE):
+    if isinstance(value, dict) and (source.format == TABLE or (source.format == "auto" and not table.is_plain)):
         row = renamed(value, source.columns)
         if source.format == TABLE or table.fit(row):
             return table.example(row)

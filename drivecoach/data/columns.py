@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import JsonValue
@@ -17,7 +17,7 @@ from drivecoach.data.formats import Example, Malformed
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.form import Form, ModelForm
 from drivecoach.domain.line import coerced
-from drivecoach.domain.node import Node, text_of
+from drivecoach.domain.node import Node
 from drivecoach.errors import DataError, InputError
 
 THINKING, FAULTS = "thinking", "faults"
@@ -49,7 +49,9 @@ class Columns:
         inputs = _columns("input", domain.input, "input", _RESERVED)
         answers = _columns("answer", domain.answer, "output", (*_RESERVED, *(column.name for column in inputs)))
         self.is_plain = not (inputs[0].key or answers[0].key)
-        """Whether neither side has fields: the table is the plain one of ``input`` and ``output``."""
+        """Whether neither side has fields: the table is the plain one of ``input`` and ``output``, each a text."""
+        if self.is_plain:
+            inputs, answers = ((replace(columns[0], node=Node("text")),) for columns in (inputs, answers))
         thinking = () if self.is_plain else (Column(THINKING, "thinking", "", Node("text"), required=False),)
         self.all: tuple[Column, ...] = (*inputs, *answers, *thinking)
         self._known = {_folded(column.name): column for column in self.all}
@@ -70,7 +72,7 @@ class Columns:
     def fit(self, names: Collection[str]) -> bool:
         """Whether a row with these keys has one for each field."""
         sides = {column.side for name in names if (column := self.column(name))}
-        return not self.is_plain and {"input", "answer"} <= sides and not self.missing(names)
+        return {"input", "answer"} <= sides and not self.missing(names)
 
     def check(self, names: Collection[str], where: str) -> None:
         """Raise DataError, naming the columns that are not there, unless `fit`."""
@@ -83,7 +85,7 @@ class Columns:
     def nearly_fit(self, names: Collection[str]) -> bool:
         """Whether more of the columns are there than not: such a table is meant to be one of this domain."""
         missing = len(self.missing(names))
-        return not self.is_plain and missing < sum(column.required for column in self.all) - missing
+        return missing < sum(column.required for column in self.all) - missing
 
     def unknown(self, names: Collection[str]) -> list[str]:
         """The columns that are no part of a pair."""
@@ -102,7 +104,9 @@ class Columns:
             raise Malformed("; ".join(f"columns {names} are one field" for names in said))
         for name, column in named:
             cells[column] = row[name]
-        thinking = cells.get(self.all[-1], "") if not self.is_plain else ""
+        if self.is_plain:
+            return Example(*(_plain(str(cells.get(column, ""))) for column in self.all))
+        thinking = cells.get(self.all[-1])
         thinking = _plain(thinking).strip() if isinstance(thinking, str) else ""
         reasoning = f"<think>\n{thinking}\n</think>\n\n" if thinking else ""
         answer = self._side("answer", cells)
@@ -114,11 +118,11 @@ class Columns:
 
     def cells(self, input: str, output: str) -> list[str]:
         """The row of a pair; raises InputError for one that is not valid."""
+        if self.is_plain:
+            return [_cell(column.node, text) for column, text in zip(self.all, (input, output), strict=True)]
         parts = split(output)
         given = self.domain.input.dump(self.domain.read_input(input))
         answer = self.domain.answer.dump(self.domain.read_answer(parts.text))
-        if self.is_plain:
-            return [_cell(self.all[0].node, given), _cell(self.all[1].node, output)]
         sides = {"input": given, "answer": answer, "thinking": parts.thinking}
         return [self._written(column, sides[column.side]) for column in self.all]
 
@@ -129,7 +133,8 @@ class Columns:
             value = value[column.key]
         if value is None:
             return "" if column.required else "null"
-        if value in ("", []) and (column.required or not column.key) and not column.node.nullable:
+        is_none = value == "" or (value == [] and column.key != "")
+        if is_none and not column.node.nullable and (column.required or not column.key):
             return ""
         return _cell(column.node, value)
 
@@ -185,16 +190,20 @@ def guarded(text: str) -> str:
 
 def _cell(node: Node, value: JsonValue) -> str:
     if node.kind == "any":
-        return guarded(json.dumps(value, ensure_ascii=False))
-    if isinstance(value, list) and _joins(node) and all(isinstance(item, str) for item in value):
+        return guarded(_dumped(value))
+    if isinstance(value, list) and value and _joins(node) and all(isinstance(item, str) for item in value):
         joined = guarded(_JOINED.join(map(str, value)))
-        return joined if _value(node, joined) == value else json.dumps(value, ensure_ascii=False)
+        return joined if _value(node, joined) == value and not _UNSAFE.search(joined) else _dumped(value)
     if not isinstance(value, str):
-        return text_of(value)
+        return _dumped(value)
     if _UNSAFE.search(value) or _unquoted(value) is not None or value == "" or (value == "null" and node.nullable):
-        value = json.dumps(value, ensure_ascii=False).replace("_", "\\u005f")
-        return "".join(f"\\u{ord(c):04x}" if _UNSAFE.match(c) else c for c in value)
+        return _dumped(value)
     return guarded(value)
+
+
+def _dumped(value: JsonValue) -> str:
+    """JSON that a spreadsheet keeps as it is."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0][0]):04x}{found[0][1:]}", json.dumps(value, ensure_ascii=False))
 
 
 def _value(node: Node, cell: object) -> JsonValue:
@@ -211,8 +220,8 @@ def _value(node: Node, cell: object) -> JsonValue:
         return [coerced(node.items, item) for item in value] if node.items else value
     if node.kind == "text":
         return _plain(cell)
-    if node.kind == "any":
-        value = _json(_plain(cell))
+    if node.kind in ("any", "object", "list"):
+        value = _json(_unguarded(cell))
         return cell if value is None and cell.strip() != "null" else value
     text = _plain(cell)
     value = text if text in node.values else coerced(node, text)
@@ -234,10 +243,12 @@ def _holds_separators(node: Node) -> bool:
 
 def _plain(cell: str) -> str:
     """The text that a cell holds: without the apostrophe of `guarded`, or what it quotes as JSON."""
-    if cell.startswith("'") and _FORMULA.match(cell):
-        return cell[1:]
     quoted = _unquoted(cell)
-    return cell if quoted is None else quoted
+    return _unguarded(cell) if quoted is None else quoted
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _unquoted(cell: str) -> str | None:

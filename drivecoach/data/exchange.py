@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
+from typing import Literal
 
 from drivecoach.config import SourceConfig
 from drivecoach.data.check import Pair, Refusal, example_of, scan
@@ -76,8 +79,8 @@ def import_table(source: Path, target: Path | None, domain: AnyDomain, *, replac
     check_file(source)
     if source.suffix.lower() not in TABLES:
         raise DataError(f"{source} is no table", hint=f"import reads {', '.join(TABLES)}; pairs in JSON need no import")
-    marked = source.with_name(f"{source.stem}.faults{source.suffix if source.suffix.lower() in SHEETS else '.xlsx'}")
-    target = target or source.with_suffix(".jsonl")
+    marked, stem = _free_name(source)
+    target = target or source.with_name(f"{stem}.jsonl")
     check_outputs({"TARGET": target, "the copy with the faults": marked}, [source])
     _check_target(target, (".jsonl", ".json"), source, replace, f"drivecoach data import {source} pairs.jsonl")
     done = Exchanged(target=target)
@@ -104,12 +107,22 @@ def notes_on(source: Path, domain: AnyDomain) -> list[str]:
     return said
 
 
+def _free_name(source: Path) -> tuple[Path, str]:
+    """Where the copy with the faults goes, over no other one (somebody may be correcting it), and its name's stem."""
+    stem = re.sub(r"\.faults(-\d+)?$", "", source.stem)
+    ending = source.suffix if source.suffix.lower() in SHEETS else ".xlsx"
+    names = (source.with_name(f"{stem}.faults{number}{ending}") for number in chain([""], (f"-{n}" for n in count(2))))
+    return next(path for path in names if not path.exists()), stem
+
+
 class _Refused(Exception):
     """A row was refused: what was written up to there is thrown away."""
 
 
 def _accepted(source: Path, domain: AnyDomain, done: Exchanged) -> Iterator[dict[str, str]]:
-    for verdict in scan([SourceConfig(path=str(source))], domain):
+    # Two columns of free text could be from anywhere; here they are cells, as export writes them.
+    form: Literal["table", "auto"] = "table" if Columns(domain).is_plain else "auto"
+    for verdict in scan([SourceConfig(path=str(source), format=form)], domain):
         done.rows += 1
         if isinstance(verdict, Refusal):
             done.refusals.append(verdict)

@@ -88,7 +88,7 @@ def check_utf8(path: Path) -> None:
     """Raise DataError with the place of the first byte that is no UTF-8, or with what the file is instead."""
     place = _first_fault(path, "utf-8")
     if place is not None:
-        _refuse_others(path)
+        refuse_others(path)
         with path.open("rb") as stream:
             said = "UTF-16" if stream.read(2) in _UTF16 else "GB18030"
         raise DataError(f"{path} is not UTF-8 (byte {place})", hint=f"convert it: iconv -f {said} -t UTF-8 {path}")
@@ -102,7 +102,7 @@ def text_encoding(path: Path) -> str:
     place = _first_fault(path, "utf-8")
     if place is None:
         return "utf-8-sig"
-    _refuse_others(path)
+    refuse_others(path)
     with path.open("rb") as stream:
         encoding = "utf-16" if stream.read(2) in _UTF16 else "gb18030"
     if not _is_damaged_utf8(path) and _first_fault(path, encoding) is None:
@@ -140,9 +140,10 @@ def _is_damaged_utf8(path: Path) -> bool:
     return right > wrong
 
 
-def _refuse_others(path: Path) -> None:
+def refuse_others(path: Path, but: str = "") -> None:
+    """Raise DataError for a file that begins as no text does, and say what it is; ``but`` is the kind to let pass."""
     with path.open("rb") as stream:
         head = stream.read(8)
     for start, (kind, hint) in _OTHERS.items():
-        if head.startswith(start):
+        if head.startswith(start) and not (but and kind.startswith(but)):
             raise DataError(f"{path} is no text but {kind}", hint=hint)

@@ -58,6 +58,25 @@ def write_sheet(
         sheet.column_dimensions[get_column_letter(place)].width = heading.width
     _offer_values(book, sheet, headings, styles)
     sheet.append([styles.cell(sheet, heading.name, "head") for heading in headings])
+    try:
+        number = _append(sheet, headings, rows, marks or {}, styles)
+    except BaseException:
+        for opened in book.worksheets:  # else what openpyxl has begun to write complains when it is thrown away
+            opened.close()
+        raise
+    sheet.auto_filter.ref = f"A1:{get_column_letter(len(headings))}{number}"
+    with written_aside(target) as part:
+        book.save(part)
+
+
+def _append(
+    sheet: Any,
+    headings: Sequence[Heading],
+    rows: Iterable[Sequence[Value]],
+    marks: Mapping[tuple[int, int], Mark],
+    styles: _Styles,
+) -> int:
+    """Add the rows; the number of the last one."""
     number = 1
     for number, row in enumerate(rows, start=2):
         if number > _ROWS:
@@ -70,13 +89,11 @@ def write_sheet(
                     f"{where}: {len(value):,} characters, a cell of XLSX holds {_CELL:,}",
                     hint=_RATHER_CSV,
                 )
-            mark = marks.get((number, place)) if marks else None
+            mark = marks.get((number, place))
             wrapped = place <= len(headings) and headings[place - 1].wrapped
             cells.append(styles.cell(sheet, value, mark or ("wrapped" if wrapped else "plain")))
         sheet.append(cells)
-    sheet.auto_filter.ref = f"A1:{get_column_letter(len(headings))}{number}"
-    with written_aside(target) as part:
-        book.save(part)
+    return number
 
 
 def width_of(*texts: str) -> int:

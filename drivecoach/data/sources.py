@@ -25,7 +25,7 @@ def open_source(source: SourceConfig, table: Columns | None = None) -> Iterator[
 
     def fitting(columns: Collection[str]) -> None:
         named = {*columns, *source.columns}
-        if table and source.format in ("auto", TABLE):
+        if table and (source.format == TABLE or (source.format == "auto" and not table.is_plain)):
             if source.format == TABLE or (detect(named) is None and table.nearly_fit(named)):
                 table.check(named, source.path)
             if table.fit(named):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
-from drivecoach.data.record import CheckColumns, Row, check_utf8, is_empty, reading, text_encoding
+from drivecoach.data.record import CheckColumns, Row, is_empty, reading, refuse_others, text_encoding
 from drivecoach.errors import DataError, DrivecoachError, first_line
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _check_workbook(path: Path) -> None:
         with ZipFile(path) as parts:
             size = sum(part.file_size for part in parts.infolist())
     except BadZipFile:
-        check_utf8(path)  # says what else it is
+        refuse_others(path, but="zip")
         raise DataError(f"{path} is no whole XLSX file", hint="open it in Excel and save it again as .xlsx") from None
     if size > _LARGEST_SHEET:
         raise DataError(f"{path} is {size >> 30} GiB unpacked", hint="save the rows as CSV UTF-8 or Parquet instead")
@@ -141,20 +141,20 @@ def open_parquet(path: Path) -> Iterator[ParquetFile]:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise pyarrow_is_missing() from None
-    try:
-        with reading(path), ParquetFile(path) as table:
-            yield table
-    except ArrowException as error:
-        raise _damaged(path, error) from None
+    with reading(path):
+        try:
+            with ParquetFile(path) as table:
+                yield table
+        except (ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            said = first_line(error)  # pyarrow tells of damaged places by an OSError without a number
+            raise DataError(f"{path} is no whole Parquet file: {said}", hint="write the file again") from None
 
 
 def pyarrow_is_missing() -> DataError:
     """What to say where a Parquet file is read or written without pyarrow."""
     return DataError("Parquet needs pyarrow", hint="pip install 'drivecoach[parquet]'")
-
-
-def _damaged(path: Path, error: BaseException) -> DataError:
-    return DataError(f"{path} is no whole Parquet file: {first_line(error)}", hint="write the file again")
 
 
 def _parquet(path: Path, check_columns: CheckColumns) -> Iterator[Row]:

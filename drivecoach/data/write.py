@@ -67,7 +67,7 @@ def _in_their_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[list[
         line = row.number + 1
         cells = row.value if isinstance(row.value, dict) else {}
         more = cells.get("")
-        values = [*(cells.get(name) for name in names), *(more if isinstance(more, list) else [more])]
+        values = [*(cells.get(name) for name in names), *(more if isinstance(more, list) else [])]
         yield ["" if value is None else value if isinstance(value, str) else _json(value) for value in values]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from drivecoach.config import load_recipe
 from drivecoach.data import generate
 from drivecoach.domains.driving import DRIVING
-from drivecoach.domains.driving.documents import rules_table
+from drivecoach.domains.driving.documents import rules_page
 from drivecoach.domains.load import load_domain
 from drivecoach.export import about, modelfile
 from drivecoach.pipeline import gguf_name, make_chat
@@ -56,7 +56,7 @@ def generated_files(root: Path) -> Iterator[Generated]:
 
 def _texts(root: Path) -> dict[str, str]:
     made = generate.draw(Path(PAIRS).name, DRIVING)
-    rules = rules_table(DRIVING.teacher.rules, DRIVING.space, made.groups, list(DRIVING.features))
+    rules = rules_page(DRIVING.teacher.rules, DRIVING.space, made.groups, list(DRIVING.features))
     texts = {PAIRS: made.pairs, "datasets/README.md": made.card, "docs/driving-rules.md": rules}
     for file, schema in DRIVING.schemas().items():
         texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"

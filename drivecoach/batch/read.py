@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from drivecoach.data.read import FORMS, open_parquet, parse_json, read_lines, read_rows
+from drivecoach.data.read import parse_json, read_lines, read_rows
+from drivecoach.data.record import FORMS
+from drivecoach.data.tables import TABLES, open_parquet
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError
 from drivecoach.files import not_regular
 
 STANDARD = "-"
 """Standard input or output, in the place of a path."""
-_TABLES = (".csv", ".tsv", ".parquet", ".json")
 _BLOCK = 1 << 16
 _LONGEST = 1 << 20
 """Bytes of a line that is still read: endless ones would fill the memory."""
@@ -122,7 +123,7 @@ def open_source(path: Path, domain: AnyDomain) -> Source | Stream:
         return Stream(path, domain)
     kind = not_regular(path)
     if kind == "a pipe":
-        if path.suffix.lower() in _TABLES:
+        if path.suffix.lower() in (*TABLES, ".json"):
             raise DataError(f"{path} is a pipe, which holds plain lines or JSONL", hint="give a file, or convert it")
         return Stream(path, domain)
     if kind in ("a device", "a socket"):
@@ -139,7 +140,7 @@ def open_source(path: Path, domain: AnyDomain) -> Source | Stream:
 
 
 def _values(path: Path, domain: AnyDomain) -> Iterator[object]:
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in (*TABLES, ".json"):
         return (row.value for row in read_rows(path, partial(_check_columns, path, domain)))
     return (line.strip() for _, line in read_lines(path))
 

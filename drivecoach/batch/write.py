@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from drivecoach.data.read import pyarrow_is_missing
+from drivecoach.data.tables import pyarrow_is_missing
 from drivecoach.domain import AnyDomain, Domain
 from drivecoach.domain.node import Node, text_of
 from drivecoach.files import written_aside

@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import ask, before, data, deploy, init, process, refresh, runs, serve
+from drivecoach.cli import ask, before, data, deploy, init, process, refresh, rules, runs, serve
 from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for
@@ -38,6 +38,8 @@ app.command()(runs.evaluate)
 app.command()(deploy.deploy)
 app.command()(ask.ask)
 app.command()(ask.infer)
+app.command()(rules.explain)
+app.command()(rules.rules)
 app.command()(serve.serve)
 
 

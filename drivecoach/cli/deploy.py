@@ -83,8 +83,8 @@ def deploy_run(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
     candidate = deploying.Candidate(sent, run.chat, run.recipe.export, _inputs(run), quantize, local)
-    file = sha256(sent)
-    scores = ledger.scores_of(run.folder, file)
+    sent_digest = sha256(sent)
+    scores = ledger.scores_of(run.folder, sent_digest)
     if not scores:
         run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")
     server = OllamaHost(host)
@@ -94,7 +94,7 @@ def deploy_run(
             run.recipe.export.name if name is None else name,
             candidate,
             QUICK if proof == "quick" else FULL,
-            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, file, scores, run.say, force=force),
+            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_digest, scores, run.say, force=force),
             say=run.say,
         )
     finally:
@@ -104,7 +104,7 @@ def deploy_run(
         host=deployed.host,
         digest=deployed.digest,
         date=datetime.now(UTC),
-        file=file,
+        file=sent_digest,
         scores=scores,
         previous=deployed.replaced,
     )

@@ -24,15 +24,15 @@ class SourceConfig(_Section):
     """Where rows come from and how they are written."""
 
     path: str
-    """A file (JSON, JSONL, CSV, TSV, Parquet), or the id of a data set on the hub or ModelScope."""
+    """A file (JSON, JSONL, CSV, TSV, XLSX, Parquet), or the id of a data set on the hub or ModelScope."""
     source: Literal["local", "hub", "modelscope"] = "local"
     subset: str | None = None
     """The configuration of a data set that has several."""
     split: str = "train"
     """Which split of a hub or ModelScope data set is read."""
     revision: str | None = None
-    format: Literal["auto", "pairs", "alpaca", "messages", "sharegpt"] = "auto"
-    """``auto`` decides by the keys of the first row."""
+    format: Literal["auto", "pairs", "alpaca", "messages", "sharegpt", "table"] = "auto"
+    """``auto`` decides by the keys of a row; ``table``: one column a field of the input and of the answer."""
     columns: dict[str, str] = {}
     """Our name to the file's, e.g. ``{input: parent_text, output: comment_body}``."""
     share: float | None = Field(None, gt=0, le=1)

@@ -16,6 +16,7 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
 from drivecoach.domain.node import TOLERANCE, JsonObject, Node
 from drivecoach.domain.pieces import answer_pieces, input_pieces
@@ -176,6 +177,14 @@ class Domain(Generic[Input, Answer]):
                 hint=f"correct level(answer) in {type(self).__name__}; it returns one of: {', '.join(self.levels)}",
             )
         return list(self.levels).index(found)
+
+    def explain(self, value: Input) -> Explanation | None:
+        """By which rule `teach` answers, and why; None where a domain cannot say."""
+        return None
+
+    def rules(self) -> RuleTable | None:
+        """Every rule that `teach` goes by; None where it goes by none."""
+        return None
 
     @property
     def has_invariants(self) -> bool:

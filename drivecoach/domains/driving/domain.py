@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Generic, cast
 
-from drivecoach.domain import Domain, Pair, Violation
+from drivecoach.domain import Domain, Explanation, Pair, RuleTable, Violation
 from drivecoach.domain.pieces import answer_pieces
 from drivecoach.domain.reading import read_json
 from drivecoach.domains.driving import invariants
 from drivecoach.domains.driving.answer import reply_to
-from drivecoach.domains.driving.documents import card
+from drivecoach.domains.driving.documents import card, rules_table
 from drivecoach.domains.driving.draw import Space
 from drivecoach.domains.driving.instruction import Given
 from drivecoach.domains.driving.line import CLOSING, OPENING, check_length, read_line, read_record, write_line
@@ -89,9 +89,21 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         """What the rule teacher says, by which rule, and what decided."""
         return self.teacher.advise(value)
 
-    def explain(self, value: State, advice: Advice[Given]) -> str:
-        """The reasoning that leads to the advice: one line of Chinese."""
-        return self.teacher.explain(value, advice)
+    def explain(self, value: State) -> Explanation:
+        """By which rule the teacher answers, and why."""
+        advice = self.advise(value)
+        read = {name: str(getattr(value, self.features[name].attribute)) for name in advice.deciding}
+        more = {"评判": advice.rule.verdict, "stage": advice.stage or "", "light": advice.light or ""}
+        said = {name: text for name, text in more.items() if text}
+        return Explanation(advice.rule.id, advice.reason, advice.rule.source, read, said)
+
+    def rules(self) -> RuleTable:
+        """The rule table; its states are counted over all legal ones, in some ten seconds."""
+        return rules_table(self.teacher.rules, self.space.states, list(self.features))
+
+    def reasoning(self, value: State, advice: Advice[Given]) -> str:
+        """What leads to the advice: one line of Chinese."""
+        return self.teacher.reasoning(value, advice)
 
     def level(self, answer: Given) -> str:
         """提示, 警告 or 危险."""
@@ -119,7 +131,7 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         for line in self.space.draw(count, seed):
             state = self.read_input(line)
             advice = self.advise(state)
-            pairs.append(Pair(state, advice.instruction, self.explain(state, advice), advice.rule.id))
+            pairs.append(Pair(state, advice.instruction, self.reasoning(state, advice), advice.rule.id))
         return pairs
 
     def card(self, name: str, summary: Mapping[str, str | int], groups: Mapping[str, int]) -> str:

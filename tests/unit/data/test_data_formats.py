@@ -138,7 +138,7 @@ def test_a_table_with_a_short_row_refuses_that_row(tmp_path: Path) -> None:
     ("name", "content", "says"),
     [
         ("a.csv", b'input,output\n"q,a\n', "not valid CSV"),
-        ("a.csv", "输入,输出\n".encode("gb18030"), "not UTF-8"),
+        ("a.csv", b"input,output\n\xff\xff,a\n", "neither UTF-8 nor GBK"),
         ("a.parquet", b"PAR1 nothing", "no whole Parquet file"),
         ("a.csv", b"", "empty"),
     ],

@@ -108,7 +108,7 @@ def test_own_rules_come_first_moving_or_still(line: str, rule: str) -> None:
     assert advice.rule.id == rule
     assert "打开双闪" in advice.instruction.actions
     assert "天气" in advice.deciding
-    assert re.search("天气[雨雪]", SCHOOL.explain(SCHOOL.read_input(line), advice))
+    assert re.search("天气[雨雪]", SCHOOL.reasoning(SCHOOL.read_input(line), advice))
 
 
 def test_lines_and_records_round_trip(sample: list[Any]) -> None:

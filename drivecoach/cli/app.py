@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, before, data, deploy, init, refresh, runs, serve
+from drivecoach.cli import ask, before, data, deploy, init, listing, refresh, runs, serve
 from drivecoach.cli.show import stderr
 from drivecoach.errors import DrivecoachError, first_line
 
@@ -33,6 +33,7 @@ app.command()(runs.tune)
 app.command()(runs.train)
 app.command()(runs.export)
 app.command()(runs.evaluate)
+app.command()(listing.runs)
 app.command()(deploy.deploy)
 app.command()(ask.ask)
 app.command()(ask.infer)

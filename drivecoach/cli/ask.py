@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from drivecoach.cli import show
+from drivecoach.cli.listing import note_stale
 from drivecoach.errors import ModelError
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def _infer(source: Path, output: Path, domain: AnyDomain, settings: Settings, ho
 
 def model_path(model: str) -> str:
     """What to open: the file that a run folder serves, else what was named."""
+    note_stale(Path(model))
     if not Path(model).is_dir():
         return model
     from drivecoach.pipeline import Run

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,8 +53,12 @@ def plan(
     from drivecoach.train.plan import plan as make_plan
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)
-    run.prepare()
-    made = make_plan(run.job(), steps)
+    run.folder = Path(mkdtemp(prefix="drivecoach-plan-"))  # the run of that name, if there is one, stays as it is
+    run.prepare()  # where rows are refused, the folder is left: they can be read there
+    try:
+        made = make_plan(run.job(), steps)
+    finally:
+        shutil.rmtree(run.folder)
     if as_json:
         show.as_json(made)
         return

@@ -9,6 +9,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
+from drivecoach.cli.listing import note_stale
 from drivecoach.errors import ModelError, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def deploy(
 
     say = show.stderr if as_json else show.stdout
     run = Run.open(run_folder, lambda text: say.print(text, markup=False), domain)
+    note_stale(run_folder)
     deployed = deploy_run(run, name, host, quantize)
     if as_json:
         show.as_json(deployed)
@@ -52,7 +54,7 @@ def deploy_run(
             raise ModelError(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
-    inputs = [pair.input for pair in run.pairs("test") or run.pairs("train")][:STATES]
+    inputs = [pair.input for pair in run.sample(STATES)[1]]
     server = OllamaHost(host)
     try:
         return deploy_file(

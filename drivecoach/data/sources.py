@@ -38,7 +38,7 @@ def identity(source: SourceConfig) -> dict[str, JsonValue]:
     path = Path(source.path)
     if not path.is_file():
         raise DataError(f"no file at {path}", hint="set data.path in the recipe, or: drivecoach data generate")
-    return {**named, "path": "", "sha256": sha256(path)}
+    return {**named, "path": "", "content": sha256(path)}
 
 
 def _from_hub(source: SourceConfig) -> Any:

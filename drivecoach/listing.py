@@ -12,8 +12,9 @@ from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError
+from drivecoach.folder import DEPLOYED, read_recipe
 from drivecoach.lock import holder
-from drivecoach.pipeline import DEPLOYED, make_chat, read_recipe
+from drivecoach.pipeline import make_chat
 from drivecoach.provenance import STAGES, Inputs, find_training
 
 
@@ -24,7 +25,7 @@ class Entry:
     name: str
     folder: str
     state: str
-    """``finished``, ``unfinished`` with how far it is, ``being written`` with by whom, or ``broken`` with why."""
+    """``finished``, ``unfinished`` with how far it is, ``in use`` with by whom, or ``broken`` with why."""
     base: str = ""
     rows: int | None = None
     """Pairs that it was trained on."""
@@ -63,9 +64,9 @@ def stale_stages(model: Path) -> tuple[Path, dict[str, str]] | None:
     except (DrivecoachError, OSError):
         return None
     exported = stage.read_manifest(folder / "export", stage.AnyResult)
-    if exported is None:
+    if file and exported is None:
         found["export"] = "it was not finished"
-    elif file and file.name not in exported.files:
+    elif file and exported and file.name not in exported.files:
         found["export"] = f"{file.name} is not of the last export"
     return folder, found
 
@@ -103,12 +104,14 @@ def _inputs(folder: Path, recipe: Recipe) -> Inputs:
 
 def _state(folder: Path) -> str:
     if (writer := holder(folder)) is not None:
-        return f"being written by {writer}"
+        return f"in use: {writer}"
     training = find_training(folder)
     if training is None:
         return "unfinished: not trained"
+    if training.inputs is None:
+        return "broken: it holds weights or checkpoints, but nothing readable in train/ says of what"
     if not training.finished:
-        return f"unfinished: {training}"
+        return f"unfinished: {training.steps:,} steps are kept"
     missing = [name for name in STAGES if stage.read_manifest(folder / name, stage.AnyResult) is None]
     return f"unfinished: trained, no {', no '.join(missing)}" if missing else "finished"
 

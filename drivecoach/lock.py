@@ -30,7 +30,7 @@ class Holder(BaseModel):
     command: str
 
     def __str__(self) -> str:
-        return f"{self.command} (process {self.pid} on {self.host}, since {self.since})"
+        return f"process {self.pid} on {self.host} since {self.since}, {self.command}"
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise StorageError(
                 f"{folder} is in use by {_read(folder) or 'another process'}",
-                hint="wait until it is done, or give this run another name: --set name=OTHER",
+                hint="wait until it is done; to train beside it, take another name: --set name=OTHER",
             ) from None
         except OSError:  # a network file system that knows no locks
             yield
@@ -78,7 +78,7 @@ def holder(folder: Path) -> Holder | None:
 
 def _myself() -> Holder:
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return Holder(pid=os.getpid(), host=socket.gethostname(), since=now, command=command[:200])
 
 

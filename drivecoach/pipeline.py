@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +25,11 @@ from drivecoach.domains.load import load_domain
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.export.modelfile import check_system
-from drivecoach.files import replace_folder, restore_folder, write_json
+from drivecoach.files import replace_folder
+from drivecoach.folder import RunFolder, read_recipe
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
-from drivecoach.lock import locked
-from drivecoach.provenance import Inputs, Training, differences, find_training, note_training, pairs_of
+from drivecoach.provenance import Inputs, differences, find_training, note_training, pairs_of
 from drivecoach.train import processes
 from drivecoach.train.backend import Job, check_backend, choose_backend
 from drivecoach.train.result import TrainResult
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from drivecoach.evaluate.scores import Evaluation
     from drivecoach.export.run import ExportResult
 
-RECIPE = "recipe.json"
-DEPLOYED = "deployed.json"
 Say = Callable[[str], None]
 
 
@@ -58,15 +56,13 @@ class Run:
         *,
         replace: bool = False,
     ) -> None:
-        restore_folder(folder)
-        self.folder = self._place = folder
+        self._folder = RunFolder(folder, replace=replace)
         self.recipe = recipe
         self.domain: AnyDomain = domain or load_domain(recipe.domain)
         self.chat = make_chat(recipe, self.domain)
         check_backend(recipe)
         self.say = say
-        self._replace = replace
-        self._locks: ExitStack | None = None
+        self._has_its_domain = domain is None
 
     @classmethod
     def open(cls, folder: Path, say: Say = print, domain: str | None = None) -> Run:
@@ -75,7 +71,6 @@ class Run:
         Where the recipe's domain is gone (its file was moved, its package uninstalled), the exported model says what
         it is for. Raises ModelError when there is no run.
         """
-        restore_folder(folder)
         recipe = read_recipe(folder)
         if domain is not None:
             return cls(folder, recipe, say, load_domain(domain))
@@ -90,30 +85,26 @@ class Run:
         return cls(folder, recipe, say, found.domain)
 
     @property
+    def folder(self) -> Path:
+        """Where the run lies; a replacement lies aside until `take_place`."""
+        return self._folder.path
+
+    @property
     def quantized(self) -> Path:
         """The file that is served: the last quantization of the recipe."""
         return self.folder / "export" / gguf_name(self.recipe, self.recipe.export.quantizations[-1])
 
     def save_recipe(self) -> None:
         """Keep the resolved recipe in the run folder, so that later stages need no more than the folder."""
-        write_json(self.folder / RECIPE, self.recipe.model_dump(mode="json"))
+        self._folder.save_recipe(self.recipe)
 
     def stale(self) -> dict[str, str]:
         """The complete stages that were made from something else than there is now, each with what differs."""
-        return self._inputs().stale()
+        return (self._inputs() if self._has_its_domain else Inputs(self.folder, self.recipe)).stale()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder for writing: another process that wants to is told who does. One inside another is one."""
-        if self._locks is not None or not processes.is_first():
-            yield
-            return
-        with ExitStack() as self._locks:
-            self._locks.enter_context(locked(self.folder))
-            try:
-                yield
-            finally:
-                self._locks = None
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the folder for writing, from one stage to the next; another process is told who does."""
+        return self._folder.held()
 
     def prepare(self) -> DataResult:
         """Check and split the data, and keep the recipe.
@@ -128,7 +119,7 @@ class Run:
         inputs, folder = self._inputs().of("data"), self.folder / "data"
         training = find_training(self.folder)
         if training and (changes := training.changes(self._inputs().training())):
-            self._make_room(training, [*changes, *self._changes_of_data()])
+            self._folder.make_room(training, [*changes, *self._changes_of_data()], self.say)
             return self._prepare()
         if (results := stage.finished(folder, inputs, DataResult)) is not None:
             self.save_recipe()
@@ -136,13 +127,15 @@ class Run:
             return results
         # Beside a training, other pairs are made aside: they must not take the place of those that it has learned.
         made_in = folder.with_name("data~new") if training else folder
+        if not training:
+            self.save_recipe()
         stage.begin(made_in)
         results = prepare(self.recipe.data, self.domain, re.compile(self.chat.family.control), made_in)
         stage.finish(made_in, inputs, results, [f"{name}.jsonl" for name in SPLITS])
         if training:
             if differences((training.inputs or {}).get("pairs"), pairs_of(results)):
                 shutil.rmtree(made_in)
-                self._make_room(training, self._changes_of_data() or ["other pairs"])
+                self._folder.make_room(training, self._changes_of_data() or ["other pairs"], self.say)
                 return self._prepare()
             replace_folder(made_in, folder)
         self.save_recipe()
@@ -155,7 +148,7 @@ class Run:
         inputs, training = self._inputs(), find_training(self.folder)
         moved = training is not None and bool(training.changes(inputs.training()))
         if moved or stage.finished(self.folder / "data", inputs.of("data"), DataResult) is None:
-            self.folder = _aside(self._place)
+            self._folder.path = self._folder.aside
         results = stage.finished(self.folder / "data", self._inputs().of("data"), DataResult)
         if results is None:
             raise ModelError(f"{self.folder / 'data'} is not complete", hint="run the same command again")
@@ -165,39 +158,14 @@ class Run:
         found = stage.read_manifest(self.folder / "data", stage.AnyResult)
         return differences({**found.inputs}, self._inputs().of("data")) if found else []
 
-    def _make_room(self, training: Training, changes: Sequence[str]) -> None:
-        """Go on in a folder aside, where a training is to be replaced. Raises RecipeError where it is not."""
-        if not self._replace or self.folder != self._place:
-            raise self._refusal(training, changes)
-        self.folder = _aside(self._place)
-        self.say(f"replace: {self._place} holds {training}; it stays until the new one in {self.folder} is complete")
-        if self._locks is not None:
-            self._locks.enter_context(locked(self.folder))
-
-    def _refusal(self, training: Training, changes: Sequence[str]) -> RecipeError:
-        hint = (
-            f"keep both: --set name={free_name(self._place.parent, self._place.name)}; or train in its place: --replace"
-            if self.folder == self._place
-            else f"finish it with the command it was begun with, or give it up: rm -r {self.folder}"
-        )
-        what = f"{self.folder} holds {training} with other settings, which would be lost:"
-        return RecipeError("\n  - ".join([what, *changes]), hint=hint)
-
     def is_free(self) -> bool:
         """Whether this very training was begun or finished in the folder, or none at all."""
         training = find_training(self.folder)
-        return training is None or not training.changes(self._inputs().training())
+        return training is None or not (training.changes(self._inputs().training()) or self._changes_of_data())
 
     def take_place(self) -> None:
         """Put a run that was made aside in the place of the one that it replaces, which is removed only now."""
-        if self.folder == self._place:
-            return
-        deployed = self._place / DEPLOYED
-        if deployed.is_file():  # which servers have a model of this name stays known
-            shutil.copyfile(deployed, self.folder / DEPLOYED)
-        replace_folder(self.folder, self._place)
-        self.folder = self._place
-        self.say(f"replace: {self.folder} is the new run; the old one is removed")
+        self._folder.take_place(self.say)
 
     def pairs(self, name: str) -> list[Pair]:
         """The pairs of one split, as `prepare` wrote them."""
@@ -254,7 +222,7 @@ class Run:
             if processes.is_first():
                 training = find_training(self.folder)
                 if training and (changes := training.changes(inputs)):
-                    raise self._refusal(training, changes)
+                    raise self._folder.refusal(training, changes)
                 stage.begin(folder)
                 if not note_training(folder, inputs):  # nothing whole is here: what is left is of another training
                     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -354,35 +322,11 @@ class Run:
         return Inputs(self.folder, self.recipe, self.domain, self.chat)
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe that a run folder keeps. Raises ModelError when it is no run folder."""
-    try:
-        return Recipe.model_validate_json((folder / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ModelError(
-            f"{folder} is no run folder (no readable {RECIPE})",
-            hint="train first: drivecoach train RECIPE; runs lie in runs/<recipe name>",
-        ) from None
-
-
-def free_name(runs: Path, name: str) -> str:
-    """``nano-2`` for ``nano``, or the first number after it that no run has."""
-    number = 2
-    while (runs / f"{name}-{number}").exists():
-        number += 1
-    return f"{name}-{number}"
-
-
 def spread(pairs: Sequence[Pair], count: int | None) -> list[Pair]:
     """``count`` of the pairs, spread evenly over all of them; None takes every one."""
     if count is None or count >= len(pairs):
         return list(pairs)
     return [pairs[place * len(pairs) // count] for place in range(count)]
-
-
-def _aside(folder: Path) -> Path:
-    """Where a run is made that is to replace the one in ``folder``; no recipe can have that name."""
-    return folder.with_name(f"{folder.name}~new")
 
 
 def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:

@@ -8,7 +8,8 @@ from pathlib import Path
 from drivecoach import stage
 from drivecoach.config import ParentConfig, Recipe, load_recipe
 from drivecoach.errors import ModelError, RecipeError
-from drivecoach.pipeline import RECIPE, Run, read_recipe
+from drivecoach.folder import RECIPE, read_recipe
+from drivecoach.pipeline import Run
 from drivecoach.provenance import differences
 
 

@@ -49,11 +49,12 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say how large, how long and how much a run will be; checks the data and tries a few steps, trains nothing."""
+    from drivecoach.pipeline import Run
     from drivecoach.train.plan import free_disk
     from drivecoach.train.plan import plan as make_plan
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)
-    run.folder = Path(mkdtemp(prefix="drivecoach-plan-"))  # the run of that name, if there is one, stays as it is
+    run = Run(Path(mkdtemp(prefix="drivecoach-plan-")), run.recipe, run.say)  # a run of that name stays as it is
     run.prepare()  # where rows are refused, the folder is left: they can be read there
     try:
         made = make_plan(run.job(), steps)

@@ -9,7 +9,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
-from drivecoach.cli.listing import note_stale
+from drivecoach.cli.listing import say_stale
 from drivecoach.errors import ModelError, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def deploy(
 
     say = show.stderr if as_json else show.stdout
     run = Run.open(run_folder, lambda text: say.print(text, markup=False), domain)
-    note_stale(run_folder)
+    say_stale(run.folder, run.stale())
     deployed = deploy_run(run, name, host, quantize)
     if as_json:
         show.as_json(deployed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,6 @@ from drivecoach.cli import show
 
 if TYPE_CHECKING:
     from drivecoach.listing import Entry
-
-_REMEDY = {"export": "drivecoach export", "evaluate": "drivecoach evaluate"}
-
 
 def runs(
     folder: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
@@ -32,28 +30,31 @@ def runs(
         show.stdout.print(f"no runs in {folder}; the first one: drivecoach tune recipes/nano.yaml", markup=False)
         return
     table = Table(title=Text(str(folder)), title_justify="left")
-    for column in ("run", "base", "rows", "date", "right", "deployed", "parent", "state"):
-        table.add_column(column, overflow="fold")
+    for column in ("run", "base", "rows", "trained", "right", "deployed", "state"):
+        table.add_column(column)
     for entry in entries:
         table.add_row(*(Text(cell) for cell in _cells(entry)))
     show.stdout.print(table)
 
 
-def note_stale(model: Path, *, scores: bool = False) -> None:
-    """Say on standard error where a model's run is not up to date; of its ``scores`` too, where they are shown."""
+def note_stale(model: Path) -> None:
+    """Say on standard error where a run folder, or a GGUF file in a run's ``export/``, is not up to date."""
     from drivecoach.listing import stale_stages
 
-    found = stale_stages(model)
-    if found is None:
-        return
-    run, stages = found
+    if (found := stale_stages(model)) is not None:
+        say_stale(*found)
+
+
+def say_stale(run: Path, stages: Mapping[str, str], *, scores: bool = False) -> None:
+    """Say on standard error which stages are stale; of the ``scores`` too, where they are shown."""
     for name, reason in stages.items():
         if name != "evaluate" or scores:
-            remedy = f"{_REMEDY[name]} {run}" if name in _REMEDY else "drivecoach tune RECIPE"
+            remedy = f"drivecoach {name} {run}" if name in ("export", "evaluate") else "drivecoach tune RECIPE"
             show.stderr.print(f"note: {run}: {name} is stale: {reason} (bring it up to date: {remedy})", markup=False)
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
+    parent = [f"goes on from {entry.parent}"] if entry.parent else []
     stale = [f"stale: {name}: {reason}" for name, reason in entry.stale.items()]
     return (
         Path(entry.folder).name,
@@ -62,6 +63,5 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         entry.date[:16].replace("T", " "),
         "\n".join(f"{name} {share:.2%}" for name, share in entry.scores.items()),
         "\n".join(entry.deployed),
-        entry.parent or "",
-        "\n".join([entry.state, *stale]),
+        "\n".join([entry.state, *parent, *stale]),
     )

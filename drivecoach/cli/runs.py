@@ -11,7 +11,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
 from drivecoach.cli.deploy import deploy_where_it_runs
-from drivecoach.cli.listing import note_stale
+from drivecoach.cli.listing import say_stale
 from drivecoach.config import load_recipe
 from drivecoach.train import processes
 
@@ -55,7 +55,7 @@ def tune(
         exported = run.export()
         run.take_place()
         scores = _evaluate(run)
-    note_stale(run.folder, scores=True)
+    say_stale(run.folder, run.stale(), scores=True)
     if as_json:
         results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deploy_where_it_runs(run)}
         show.as_json({"run": str(run.folder), **results})
@@ -111,7 +111,7 @@ def evaluate(
 ) -> None:
     """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
     run = _open_run(run_folder, quiet=as_json, domain=domain)
-    note_stale(run_folder)
+    say_stale(run.folder, run.stale())
     scores = _evaluate(run, constrained=constrain)
     if as_json:
         show.as_json(scores)

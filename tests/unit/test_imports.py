@@ -38,6 +38,7 @@ ORDER = (
     "coach",
     "serve",
     "provenance",
+    "folder",
     "pipeline",
     "resume",
     "listing",

@@ -50,7 +50,7 @@ def test_a_finished_run_is_gone_on_from(here: Path, run: Run) -> None:
     ("settings", "said"),
     [
         (["base.nano.layers=2"], "base.nano.layers: 1 -> 2"),
-        (["train.lora={}"], "train.lora: null -> nothing"),
+        (["train.lora={}"], "train.lora.r: nothing -> 16"),
         (["data.test=0.3"], "data.test: 0.1 -> 0.3"),
         (["name=r"], "a name of its own"),
     ],

@@ -11,7 +11,7 @@ from drivecoach import stage
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.domains.load import files_of, load_domain
-from drivecoach.errors import DrivecoachError
+from drivecoach.errors import DrivecoachError, StorageError
 from drivecoach.folder import DEPLOYED, read_recipe
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat
@@ -43,7 +43,11 @@ class Entry:
 
 def list_runs(runs: Path) -> Iterator[Entry]:
     """Every run folder below ``runs``, by name; one that cannot be read is listed as broken."""
-    for folder in sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    try:
+        folders = sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise StorageError(f"cannot read {runs}: {error.strerror}", hint="name another folder: --runs FOLDER") from None
+    for folder in folders:
         try:
             yield _entry(folder)
         except (DrivecoachError, OSError, ValueError, LookupError, TypeError) as error:

@@ -45,16 +45,11 @@ def locked(folder: Path) -> Iterator[None]:
             hint="choose a folder you may write to: --runs FOLDER",
         ) from error
     with stream:  # the file stays: to remove it would let two processes hold a lock each
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(stream):
             raise StorageError(
                 f"{folder} is in use by {_read(folder) or 'another process'}",
                 hint="wait until it is done; to train beside it, take another name: --set name=OTHER",
-            ) from None
-        except OSError:  # a network file system that knows no locks
-            yield
-            return
+            )
         _write(stream, _myself().model_dump_json())
         try:
             yield
@@ -74,6 +69,17 @@ def holder(folder: Path) -> Holder | None:
     except OSError:
         pass  # another user's
     return found
+
+
+def _lock(stream: TextIO) -> bool:
+    """Whether this process holds the lock now; on a file system that knows no locks, everybody does."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _myself() -> Holder:

@@ -24,6 +24,7 @@ Stage = Literal["data", "train", "export", "evaluate"]
 STAGES: tuple[Stage, ...] = ("data", "train", "export", "evaluate")
 
 _TRAINING = "inputs.json"
+# What is only logged, sent elsewhere or kept; it may change without another training.
 _NOT_IN_THE_WEIGHTS = {"keep_checkpoints", "logging_steps", "report_to"}
 _SHOWN = 60
 
@@ -66,7 +67,7 @@ class Inputs:
                 continue
             try:
                 now = self.of(name)
-            except DataError:
+            except (DataError, OSError):
                 continue  # the rows are not here (another folder, another machine): nobody can tell
             except ModelError as error:
                 found[name] = error.message
@@ -133,12 +134,14 @@ class Training:
     finished: bool
 
     def __str__(self) -> str:
+        if self.inputs is None:
+            return "weights or checkpoints"
         return f"{'a finished' if self.finished else 'an unfinished'} training of {self.steps:,} steps"
 
     def changes(self, now: JsonObject) -> list[str]:
         """What of ``now`` is otherwise than it was for this training."""
         if self.inputs is None:
-            return ["what it was trained with is not known: nothing readable in train/ says so"]
+            return ["what they were trained with is not known: nothing readable in train/ says so"]
         return differences({key: self.inputs.get(key) for key in now}, now)
 
 

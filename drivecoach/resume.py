@@ -19,7 +19,7 @@ def resumed(given: Path, overrides: list[str], runs: Path) -> Recipe:
     Its name is the next free one (``nano-2``), or that of an unfinished run that was begun in this very way, unless an
     override names it. Raises ModelError where there is nothing finished, RecipeError where the two do not fit.
     """
-    if given.is_dir():
+    if (given / RECIPE).is_file():
         folder, source, beside = given, given / RECIPE, Path()
     else:
         folder, source, beside = runs / load_recipe(given).name, given, None

@@ -15,6 +15,7 @@ from drivecoach.cli import show
 if TYPE_CHECKING:
     from drivecoach.listing import Entry
 
+
 def runs(
     folder: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,

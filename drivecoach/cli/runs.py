@@ -27,7 +27,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: --set train.epochs=2 (repeatable).")
 ]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Train in the place of a run of other settings, which stays until then.")
+    bool, typer.Option("--replace", help="Train in the place of a run of other settings; it stays until then.")
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Make a new run from the weights of RECIPE's finished run, or of a run folder.")
@@ -95,6 +95,7 @@ def train(
 def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
     """Merge, write GGUF files and the Modelfile, prove their equality, and `ollama create` where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
+    say_stale(run.folder, {name: reason for name, reason in run.stale().items() if name in ("data", "train")})
     results = run.export()
     deployed = deploy_where_it_runs(run)
     if as_json:

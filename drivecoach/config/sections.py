@@ -240,14 +240,15 @@ class Recipe(_Section):
     @classmethod
     def _export_under_its_name(cls, raw: Any) -> Any:
         """Fill in ``export.name``, unless it is given or the run's own name is no name."""
-        if not isinstance(raw, dict) or not re.fullmatch(_NAME, str(raw.get("name"))):
+        name = raw.get("name") if isinstance(raw, dict) else None
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
             return raw
         export = raw.get("export", {})
         if isinstance(export, ExportConfig):
             export = export.model_dump()
         if not isinstance(export, dict) or export.get("name"):
             return raw
-        return {**raw, "export": {**export, "name": raw["name"]}}
+        return {**raw, "export": {**export, "name": name}}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:

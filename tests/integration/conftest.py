@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from drivecoach.cli.app import app
-from tests.integration.test_kill_resume import make_recipe
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with rows, a recipe and its finished run."""
+    from tests.integration.test_kill_resume import make_recipe  # here: without TRL, that module skips its importer
+
     folder = tmp_path_factory.mktemp("finished")
     recipe = make_recipe(folder, max_steps=4, checkpoint_steps=2).model_dump(mode="json", exclude={"parent"})
     recipe["data"]["path"] = "rows.jsonl"

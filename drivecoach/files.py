@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -161,3 +162,31 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def replace_folder(made: Path, target: Path) -> None:
+    """Put the folder ``made`` in the place of ``target``, which is removed last; a kill leaves one of them whole."""
+    old = _old(target)
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        made.rename(target)
+    except OSError as error:
+        restore_folder(target)
+        raise StorageError(
+            f"could not put {made} in the place of {target}: {error.strerror or error}",
+            hint="see that both may be written, then run the same command again",
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore_folder(target: Path) -> None:
+    """Undo a `replace_folder` that was killed before the new folder was in its place."""
+    if not target.exists() and _old(target).is_dir():
+        with suppress(OSError):
+            _old(target).rename(target)
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f"{target.name}~old")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from drivecoach.cli import show
+from drivecoach.cli.listing import note_stale
 from drivecoach.errors import ModelError
 from drivecoach.text import printable
 
@@ -133,6 +134,7 @@ def model_path(model: str, domain: str | None = None) -> str:
     """What to open: the file that a run folder serves, the rules of ``--domain``, else what was named."""
     from drivecoach.runtime.rules import with_domain
 
+    note_stale(Path(model))
     if not _is_run(model):
         return with_domain(model, domain)
     from drivecoach.pipeline import Run

@@ -10,6 +10,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
+from drivecoach.cli.listing import say_stale
 from drivecoach.errors import DataError, ModelError, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def deploy(
     if run_folder is None:
         raise typer.BadParameter("name a run folder: drivecoach deploy runs/nano", param_hint="RUN")
     run = Run.open(run_folder, lambda text: say.print(text, markup=False), domain)
+    say_stale(run.folder, run.stale())
     deployed = deploy_run(run, name, host, quantize, proof, force=force)
     if as_json:
         show.as_json(deployed)
@@ -83,8 +85,8 @@ def deploy_run(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
     candidate = deploying.Candidate(sent, run.chat, run.recipe.export, _inputs(run), quantize, local)
-    sent_digest = sha256(sent)
-    scores = ledger.scores_of(run.folder, sent_digest)
+    sent_sha = sha256(sent)
+    scores = ledger.scores_of(run.folder, sent_sha)
     if not scores:
         run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")
     server = OllamaHost(host)
@@ -94,7 +96,7 @@ def deploy_run(
             run.recipe.export.name if name is None else name,
             candidate,
             QUICK if proof == "quick" else FULL,
-            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_digest, scores, run.say, force=force),
+            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_sha, scores, run.say, force=force),
             say=run.say,
         )
     finally:
@@ -104,7 +106,7 @@ def deploy_run(
         host=deployed.host,
         digest=deployed.digest,
         date=datetime.now(UTC),
-        file=sent_digest,
+        file=sent_sha,
         scores=scores,
         previous=deployed.replaced,
     )

@@ -18,10 +18,11 @@ _NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 """What PyYAML raises: a ValueError for a date that does not exist, a RecursionError for text nested too deep."""
 
 
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | None = None) -> Recipe:
     """Read a recipe from YAML, or a shipped one by its name; ``overrides`` are ``a.b=value`` texts, read as YAML.
 
-    Files that the recipe names are relative to its own folder, those that an override names to the current one.
+    Files that the recipe names are relative to ``beside``, by default the recipe's own folder; those that an override
+    names to the current one.
 
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
@@ -38,9 +39,12 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path} is not valid YAML{place}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
-    raw = _placed(raw, path.parent)
+    raw = _placed(raw, path.parent if beside is None else beside)
+    own_name = raw.get("name")
     for text in overrides or []:
         _override(raw, text)
+    if raw.get("name") != own_name:
+        raw = _renamed(raw, overrides or [])
     try:
         recipe = Recipe.model_validate(raw)
         return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
@@ -87,6 +91,15 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raw[parts[-1]] = yaml.safe_load(value)
     except _NOT_YAML:
         raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint="quote it") from None
+
+
+def _renamed(raw: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """A run that an override renamed is exported under its new name, unless ``export.name`` was overridden too."""
+    given = {text.partition("=")[0].strip() for text in overrides}
+    export = raw.get("export")
+    if not isinstance(export, dict) or given & {"export", "export.name"}:
+        return raw
+    return {**raw, "export": {key: value for key, value in export.items() if key != "name"}}
 
 
 def _fault(item: Any) -> Fault:

@@ -166,10 +166,12 @@ class TrainConfig(_Section):
     gradient_checkpointing: bool = False
     max_length: int = Field(1024, gt=0)
     """Longest row in tokens, prompt and answer together; longer rows are refused, never cut."""
-    seed: int = 3407
+    seed: int = Field(3407, ge=0, lt=2**32)
     logging_steps: int = Field(10, gt=0)
     checkpoint_steps: int = Field(200, gt=0)
     """Every so many steps a checkpoint is written and the validation rows are tried."""
+    keep_checkpoints: bool = False
+    """Keep the last checkpoints when the training is finished; else they are removed."""
     best_by: Literal["validation_loss", "exact_match"] | None = None
     """Export the checkpoint that is best by this; None: the last one."""
     patience: int | None = Field(None, gt=0)
@@ -191,11 +193,15 @@ class TrainConfig(_Section):
 class ExportConfig(_Section):
     """What is written for serving, and with which generation settings."""
 
-    name: Name = "goDrive"
+    name: Name = ""
+    """The model's name for those who serve and ask it. Left out, it is the run's `name`; ``--set name=trial`` renames
+    it with the run, so that a trial never takes the name of a model that is in use."""
     quantizations: list[Literal["f16", "q8_0", "q4_K_M"]] = Field(default=["f16", "q4_K_M"], min_length=1)
     temperature: float = Field(0.0, ge=0)
     num_ctx: int = Field(1024, gt=0)
     num_predict: int = Field(256, gt=0)
+    parity_states: int = Field(100, gt=0)
+    """So many states are answered by the merged model and by every file, to prove that they answer alike."""
     keep_merged: bool = True
     """Keep the merged Hugging Face folder; the GGUF files need it no more."""
     author: str | None = None
@@ -205,6 +211,24 @@ class ExportConfig(_Section):
     """None: what the base's model card says."""
     data_license: str | None = None
     """None: what the data set's card says, on the hub or in a ``README.md`` that names the file."""
+
+
+class EvaluateConfig(_Section):
+    """How much is scored; less for a slow machine."""
+
+    states: int = Field(5000, ge=0)
+    """States drawn evenly from all the domain has, where they can be counted."""
+    rows: int | None = Field(None, gt=0)
+    """Held-out rows that are scored, spread evenly over all of them; None scores every one."""
+
+
+class ParentConfig(_Section):
+    """The finished run whose weights a training begins with; ``drivecoach tune --resume`` writes it."""
+
+    run: str
+    """Its folder."""
+    fingerprint: str
+    """Which of its trainings is meant: other weights under the same name are refused."""
 
 
 class Recipe(_Section):
@@ -218,6 +242,22 @@ class Recipe(_Section):
     base: BaseConfig
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    parent: ParentConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _export_under_its_name(cls, raw: Any) -> Any:
+        """Fill in ``export.name``, unless it is given or the run's own name is no name."""
+        name = raw.get("name") if isinstance(raw, dict) else None
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+            return raw
+        export = raw.get("export", {})
+        if isinstance(export, ExportConfig):
+            export = export.model_dump()
+        if not isinstance(export, dict) or export.get("name"):
+            return raw
+        return {**raw, "export": {**export, "name": name}}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:

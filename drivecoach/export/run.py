@@ -30,6 +30,8 @@ class Agreement(BaseModel, frozen=True, extra="forbid"):
     """How far the files answer as the merged model does."""
 
     inputs: int
+    rows: str
+    """What they are: held-out test rows, or training rows where there are no others."""
     with_merged_model: dict[str, float]
     """File name to the share of inputs with the very same answer."""
 
@@ -47,12 +49,14 @@ def export(
     chat: Chat,
     fitted: Path,
     prompts: Sequence[str],
+    rows: str,
     run: Path,
     say: Callable[[str], None],
 ) -> ExportResult:
     """Write every file for serving the model in ``fitted`` into the run's folder ``export``.
 
-    ``prompts`` are for the proof of equality.
+    ``prompts`` are for the proof of equality; ``rows`` says what they are made of: held-out test rows, or training rows
+    where there are no others.
     """
     folder = run / "export"
     merged = folder / "merged"
@@ -70,12 +74,12 @@ def export(
     reference = hugging_face_answers(merged, prompts, recipe.export.num_predict)
     same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
     for name, share in same.items():
-        say(f"export: {name} answers {share:.0%} of {len(prompts)} held-out states as the merged model does")
+        say(f"export: {name} answers {share:.0%} of {len(prompts)} {rows} as the merged model does")
     if not recipe.export.keep_merged:
         shutil.rmtree(merged)
     return ExportResult(
         files={path.name: ExportedFile(bytes=path.stat().st_size, sha256=sha256(path)) for path in files},
-        agreement=Agreement(inputs=len(prompts), with_merged_model=same),
+        agreement=Agreement(inputs=len(prompts), rows=rows, with_merged_model=same),
     )
 
 

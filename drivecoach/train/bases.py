@@ -106,6 +106,20 @@ def precision(base: BaseConfig) -> torch.dtype:
     return stored if stored in (torch.float16, torch.bfloat16) else torch.float32
 
 
+def load_adapter(model: Any, folder: Path) -> Any:
+    """``model`` with the adapter of an earlier run in place, to be trained on; raises ModelError for a damaged one."""
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the adapter in {folder} cannot be trained on: {first_line(error)}",
+            hint="train the run that it belongs to anew, or train this one without --resume",
+        ) from error
+
+
 def _fetched(name: str, load: Any) -> Any:
     try:
         return load()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,7 @@ def fit(backend: Backend, job: Job) -> TrainResult:
     set_seed(job.recipe.train.seed)  # an adapter's first weights are random
     model, tokenizer = _load_base(backend, job)
     rows = _tokenize(job, tokenizer)
-    # An adapter does nothing at first, so these are the base's own answers.
-    asked = forgetting.ask(model, tokenizer, job.chat) if backend.PRETRAINED else None
+    asked = _ask_base(backend, job, model, tokenizer)
     job = _with_batch_that_fits(job, model, rows)
     trainer = _train(backend, job, model, tokenizer, rows)
     fitted = _save(job, trainer)
@@ -123,15 +122,25 @@ def _last_checkpoint(job: Job) -> Path | None:
 
 
 def _save(job: Job, trainer: _Trainer) -> Path:
-    """Write model or adapter, tokenizer and plot; the checkpoints have served their time."""
+    """Write model or adapter, tokenizer and plot."""
     fitted = job.folder / ("model" if job.recipe.train.lora is None else "adapter")
     trainer.save_model(str(fitted))
     if processes.is_first():
         plot_loss(job.folder)
         trainer.processing_class.save_pretrained(str(fitted))
         (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
-        shutil.rmtree(job.folder / checkpoints.FOLDER, ignore_errors=True)
     return fitted
+
+
+def _ask_base(
+    backend: Backend, job: Job, model: Any, tokenizer: PreTrainedTokenizerBase
+) -> list[forgetting.Asked] | None:
+    """What the base makes of the general questions; None for one that knows nothing before it is trained."""
+    if not backend.PRETRAINED:
+        return None
+    # A new adapter does nothing yet; an earlier run's is set aside. Where all weights are trained on, there is no base.
+    with model.disable_adapter() if job.start and job.recipe.train.lora else nullcontext():
+        return forgetting.ask(model, tokenizer, job.chat)
 
 
 def _ask_again(job: Job, trainer: _Trainer, asked: Sequence[forgetting.Asked]) -> forgetting.Forgetting:

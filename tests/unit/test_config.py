@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drivecoach.config import Recipe, load_recipe
+from drivecoach.config import ExportConfig, Recipe, load_recipe
 from drivecoach.errors import RecipeError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -61,6 +61,7 @@ def test_a_recipe_may_begin_with_a_byte_order_mark(write) -> None:
         ("train.colour", "learning_rate"),
         ("train.lora.colour", "alpha"),
         ("export.colour", "num_ctx"),
+        ("evaluate.colour", "states"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_keys_allowed_there(write, key: str, beside: str) -> None:
@@ -177,6 +178,53 @@ def test_a_missing_recipe_lists_those_that_exist(monkeypatch: pytest.MonkeyPatch
     assert "recipes/nano.yaml" in caught.value.hint
     with pytest.raises(RecipeError, match="cannot read"):
         load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "mine"),
+        (["name=trial"], "trial"),
+        (["export.name=goDrive"], "goDrive"),
+        (["name=trial", "export.name=goDrive"], "goDrive"),
+        (["name=trial", "export={name: goDrive}"], "goDrive"),
+        (["export.num_ctx=64"], "mine"),
+        (["export={}"], "mine"),
+        (["export.name=null"], "mine"),
+    ],
+)
+def test_a_model_has_its_runs_name_unless_it_is_given_another(write, overrides: list[str], name: str) -> None:
+    assert load_recipe(write(MINIMAL), overrides).export.name == name
+    assert Recipe.model_validate({**yaml.safe_load(MINIMAL), "export": ExportConfig()}).export.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"), [([], "goDrive"), (["name=trial"], "trial"), (["name=mine"], "goDrive")]
+)
+def test_a_run_that_is_renamed_never_takes_the_name_of_the_model_in_use(write, overrides: list[str], name: str) -> None:
+    path = write(MINIMAL + "export: {name: goDrive, num_ctx: 64}\n")
+    recipe = load_recipe(path, overrides)
+    assert (recipe.export.name, recipe.export.num_ctx) == (name, 64)
+
+
+def test_only_the_main_road_is_called_godrive() -> None:
+    named = {path.stem for path in RECIPES.rglob("*.yaml") if load_recipe(path).export.name == "goDrive"}
+    assert named == {"nano", "qwen3-0.6b"}
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_has_32_bits(write, seed: int) -> None:
+    assert set(faults_of(write(MINIMAL), [f"train.seed={seed}"])) == {"train.seed"}
+    for fitting in (0, 2**32 - 1):
+        assert load_recipe(write(MINIMAL), [f"train.seed={fitting}"]).train.seed == fitting
+
+
+def test_limits_are_settings_with_standard_values(write) -> None:
+    recipe = load_recipe(write(MINIMAL))
+    assert (recipe.evaluate.states, recipe.evaluate.rows, recipe.export.parity_states) == (5000, None, 100)
+    assert set(faults_of(write(MINIMAL), ["evaluate.states=-1", "evaluate.rows=0", "export.parity_states=0"])) == {
+        "evaluate.states", "evaluate.rows", "export.parity_states",
+    }  # fmt: skip
 
 
 def test_a_recipe_cannot_be_changed_after_it_was_read(write) -> None:

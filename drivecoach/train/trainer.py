@@ -110,7 +110,10 @@ def _train(
         trainer.remove_callback(PrinterCallback)
         start = _last_checkpoint(job)
         with memory.explained(settings):
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            if start and checkpoints.is_last(start):
+                checkpoints.restore(trainer, start)
+            else:
+                trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer
 
 
@@ -160,7 +163,7 @@ def _result(
         rows=len(rows.train),
         too_long=rows.too_long,
         longest_row=max(len(row["input_ids"]) for row in rows.train),
-        loss=_last(state.log_history, "loss") or _last(state.log_history, "train_loss"),
+        loss=_last(state.log_history, "loss"),
         validation_loss=_last(state.log_history, "eval_loss"),
         best=Best(by=by, step=state.best_global_step, value=state.best_metric) if by else None,
         forgetting=forgotten,

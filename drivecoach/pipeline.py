@@ -28,6 +28,7 @@ from drivecoach.export.modelfile import check_system
 from drivecoach.files import write_json, write_text
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
+from drivecoach.progress import progress
 from drivecoach.train import processes
 from drivecoach.train.backend import Job, check_backend, choose_backend
 from drivecoach.train.result import TrainResult
@@ -172,24 +173,22 @@ class Run:
             return results
         stage.begin(folder)
         held_out = (self.pairs("test") or self.pairs("train"))[:PARITY_STATES]
-        prompts = [self.chat.prompt(pair.input, pair.history) for pair in held_out]
         results = export_stage.export(
             self.recipe,
             self.domain,
             self.chat,
             self.folder / "train" / trained.results.fitted,
-            prompts,
+            held_out,
             folder,
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
         return results
 
-    def evaluate(self, advance: Callable[[int], Callable[[], None]], *, constrained: bool = False) -> Evaluation:
+    def evaluate(self, *, constrained: bool = False) -> Evaluation:
         """Score the served file on the test split, and on inputs drawn evenly from all the domain has.
 
-        ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it. ``constrained``:
-        every test also under the answer's JSON Schema.
+        ``constrained``: every test also under the answer's JSON Schema.
         """
         from drivecoach.evaluate.scores import Case, Evaluation, score
         from drivecoach.export.run import ExportResult
@@ -226,8 +225,8 @@ class Run:
                 for constrain in (False, True) if constrained else (False,):
                     if cases:
                         label = f"{name}, constrained" if constrain else name
-                        bar = advance(len(cases))
-                        scores[label] = score(runtime, self.domain, cases, bar, constrain=constrain)
+                        with progress(f"evaluate: {label}", len(cases), unit="answer") as task:
+                            scores[label] = score(runtime, self.domain, cases, task.advance, constrain=constrain)
         results = Evaluation(scores)
         stage.finish(folder, inputs, results, [])
         return results

@@ -45,6 +45,8 @@ def main() -> None:
         app()
     except DrivecoachError as error:
         stderr.print(f"[bold red]error:[/] {escape(str(error))}\n[bold]hint:[/] {escape(error.hint)}")
+        for note in getattr(error, "__notes__", ()):
+            stderr.print(note, markup=False)
         sys.exit(1)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:  # typer ends so after Ctrl-C, without a word

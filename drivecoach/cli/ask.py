@@ -13,6 +13,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.errors import ModelError
+from drivecoach.progress import progress
 
 if TYPE_CHECKING:
     from drivecoach.batch.hosts import Hosts
@@ -120,7 +121,11 @@ def _infer(source: Path, output: Path, domain: AnyDomain, settings: Settings, ho
                 shutil.copyfileobj(sys.stdin.buffer, stream)
             return _infer(spooled, output, domain, settings, hosts)
     opened = open_source(source, domain)
-    with show.batch_bar(opened.rows) as advance:
+    with progress("infer", opened.rows, unit="row") as task:
+
+        def advance(done: int, valid: int) -> None:
+            task.update(done, valid=f"{valid / done:.1%}")
+
         return run_batch(opened, output, domain, settings, hosts, advance)
 
 

@@ -10,6 +10,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
 from drivecoach.progress import duration
+from drivecoach.quiet import LOG, noise_into
 
 if TYPE_CHECKING:
     from drivecoach.train.plan import Plan
@@ -51,8 +52,9 @@ def plan(
     from drivecoach.train.plan import plan as make_plan
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)
-    run.prepare()
-    made = make_plan(run.job(), steps)
+    with noise_into(run.folder / LOG):
+        run.prepare()
+        made = make_plan(run.job(), steps)
     if as_json:
         show.as_json(made)
         return

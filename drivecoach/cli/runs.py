@@ -12,6 +12,7 @@ from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
 from drivecoach.cli.deploy import deploy_where_it_runs
 from drivecoach.config import load_recipe
+from drivecoach.quiet import LOG, noise_into
 from drivecoach.train import processes
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ def tune(
 ) -> None:
     """Check, split, train, export and evaluate in one command; stages whose inputs did not change are skipped."""
     run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch)
-    run.prepare()
-    trained = run.train()
-    exported = run.export()
-    scores = _evaluate(run)
+    with noise_into(run.folder / LOG):
+        run.prepare()
+        trained = run.train()
+        exported = run.export()
+        scores = run.evaluate()
     if as_json:
         results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deploy_where_it_runs(run)}
         show.as_json({"run": str(run.folder), **results})
@@ -66,8 +68,9 @@ def train(
     Several GPUs: accelerate launch -m drivecoach train RECIPE.
     """
     run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch)
-    run.prepare()
-    results = run.train()
+    with noise_into(run.folder / LOG):
+        run.prepare()
+        results = run.train()
     if not processes.is_first():
         return
     if as_json:
@@ -79,7 +82,8 @@ def train(
 def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
     """Merge, write GGUF files and the Modelfile, prove their equality, and `ollama create` where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
-    results = run.export()
+    with noise_into(run.folder / LOG):
+        results = run.export()
     deployed = deploy_where_it_runs(run)
     if as_json:
         show.as_json({**dict(results), "ollama": deployed})
@@ -95,7 +99,8 @@ def evaluate(
 ) -> None:
     """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
     run = _open_run(run_folder, quiet=as_json, domain=domain)
-    scores = _evaluate(run, constrained=constrain)
+    with noise_into(run.folder / LOG):
+        scores = run.evaluate(constrained=constrain)
     if as_json:
         show.as_json(scores)
     else:
@@ -124,11 +129,6 @@ def _say(quiet: bool) -> Callable[[str], None]:
     return lambda text: console.print(text, markup=False)
 
 
-def _evaluate(run: Run, *, constrained: bool = False) -> Evaluation:
-    with show.bar("evaluate") as open_bar:
-        return run.evaluate(open_bar, constrained=constrained)
-
-
 def _answer_examples(run: Run, count: int) -> None:
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
@@ -152,10 +152,10 @@ def _summary(run: Run, trained: TrainResult, exported: ExportResult, scores: Eva
             f"{trained.steps} steps on {trained.rows:,} pairs, loss {trained.loss:.4f}",
             **_score_rows(scores),
             **_export_rows(exported),
-            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
-            "ask it": f"drivecoach ask '{example}' --model {run.quantized}",
+            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png, {run.folder}/{LOG}",
         },
     )
+    show.stdout.print(f"ask it: drivecoach ask '{example}' --model {run.quantized}", markup=False)
 
 
 def _score_rows(scores: Evaluation) -> dict[str, str]:

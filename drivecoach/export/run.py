@@ -10,14 +10,24 @@ from pydantic import BaseModel
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
+from drivecoach.data import Pair
 from drivecoach.domain import AnyDomain
 from drivecoach.domains import stored
 from drivecoach.export import modelfile
 from drivecoach.export.merge import merge
-from drivecoach.export.parity import agreement, gguf_answers, hugging_face_answers
+from drivecoach.export.parity import (
+    FLIPS,
+    agreement,
+    find_flips,
+    gguf_answers,
+    hugging_face_answers,
+    warnings,
+    write_flips,
+)
 from drivecoach.files import sha256, write_text
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.writer import write_gguf
+from drivecoach.progress import progress
 
 
 class ExportedFile(BaseModel, frozen=True, extra="forbid"):
@@ -47,28 +57,33 @@ def export(
     domain: AnyDomain,
     chat: Chat,
     fitted: Path,
-    prompts: Sequence[str],
+    asked: Sequence[Pair],
     folder: Path,
     say: Callable[[str], None],
 ) -> ExportResult:
-    """Write every file for serving the model in ``fitted`` into ``folder``; ``prompts`` are for the proof of equality.
-
-    """
+    """Write every file for serving the model in ``fitted`` into ``folder``; ``asked`` is for the proof of equality."""
     merged = folder / "merged"
     shutil.rmtree(merged, ignore_errors=True)
-    if recipe.train.lora is None:
-        shutil.copytree(fitted, merged)
-    else:
-        merge(recipe.base, fitted, merged)
+    with progress("export: merge"):
+        if recipe.train.lora is None:
+            shutil.copytree(fitted, merged)
+        else:
+            merge(recipe.base, fitted, merged)
     files = _write_ggufs(recipe, domain, chat, merged, folder)
     served = files[-1]
     write_text(folder / "Modelfile", modelfile.render(chat, recipe.export, served.name))
     say("export: " + ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files))
 
+    prompts = [chat.prompt(pair.input, pair.history) for pair in asked]
     reference = hugging_face_answers(merged, prompts, recipe.export.num_predict)
-    same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
+    answers = {path.name: gguf_answers(path, prompts) for path in files}
+    same = {name: agreement(reference, given) for name, given in answers.items()}
     for name, share in same.items():
         say(f"export: {name} answers {share:.0%} of {len(prompts)} held-out states as the merged model does")
+    flips = find_flips([pair.input for pair in asked], reference, answers)
+    write_flips(flips, folder / FLIPS)
+    for warning in warnings(flips, len(asked), folder / FLIPS):
+        say(f"export: warning: {warning}")
     return ExportResult(
         files={path.name: ExportedFile(bytes=path.stat().st_size, sha256=sha256(path)) for path in files},
         agreement=Agreement(inputs=len(prompts), with_merged_model=same),

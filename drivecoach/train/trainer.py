@@ -17,10 +17,11 @@ from datasets import Dataset
 from drivecoach.config import TrainConfig
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
+from drivecoach.progress import progress
 from drivecoach.train import checkpoints, forgetting, memory, processes
 from drivecoach.train.backend import Backend, Job
 from drivecoach.train.muon import own_optimizer
-from drivecoach.train.progress import Report, plot_loss, training_bar
+from drivecoach.train.progress import Report, plot
 from drivecoach.train.result import Best, TrainResult
 from drivecoach.train.rows import TokenRow, exact_matches, token_rows
 from drivecoach.train.trackers import check_trackers
@@ -95,20 +96,20 @@ def _train(
     settings, folder = job.recipe.train, job.folder
     if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
-    with training_bar(shown=processes.is_first()) as bar:
+    start = _last_checkpoint(job)
+    with progress("train", unit="step", shown=processes.is_first()) as task:
         trainer = _Trainer(
             model=model,
             args=_arguments(settings, folder, evaluate=bool(rows.held_out)),
             train_dataset=Dataset.from_list(list(rows.train)),
             eval_dataset=Dataset.from_list(list(rows.held_out)) if rows.held_out else None,
             processing_class=tokenizer,
-            callbacks=[Report(folder, bar), checkpoints.Seal(), *_stopping(settings)],
+            callbacks=[Report(job.recipe.name, folder, task), checkpoints.Seal(), *_stopping(settings)],
             optimizers=(own_optimizer(model, settings), None),
         )
         trainer.own_loss = torch.cuda.is_available() or backend.OWN_LOSS
-        trainer.held_out = rows.held_out if settings.best_by == "exact_match" else ()
+        trainer.held_out = rows.held_out
         trainer.remove_callback(PrinterCallback)
-        start = _last_checkpoint(job)
         with memory.explained(settings):
             if start and checkpoints.is_last(start):
                 checkpoints.restore(trainer, start)
@@ -130,7 +131,7 @@ def _save(job: Job, trainer: _Trainer) -> Path:
     fitted = job.folder / ("model" if job.recipe.train.lora is None else "adapter")
     trainer.save_model(str(fitted))
     if processes.is_first():
-        plot_loss(job.folder)
+        plot(job.folder, job.recipe.name)
         trainer.processing_class.save_pretrained(str(fitted))
         (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
         shutil.rmtree(job.folder / checkpoints.FOLDER, ignore_errors=True)
@@ -184,7 +185,7 @@ class _Trainer(SFTTrainer):
         """Beside the loss, the share of validation rows whose greedy answer is right to the letter."""
         output = super().evaluation_loop(*args, **kwargs)
         if self.held_out:
-            share = exact_matches(self.model, self.processing_class, self.held_out)
+            share = exact_matches(self.model, self.held_out)
             output.metrics["eval_exact_match"] = share
         return output
 

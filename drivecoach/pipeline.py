@@ -152,7 +152,8 @@ class Run:
         results = fit(backend, self.job())
         if processes.is_first():
             stage.finish(folder, inputs, results, [results.fitted])
-        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}")
+        exact = "" if results.exact_match is None else f", exact {results.exact_match:.1%} on validation rows"
+        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}{exact}")
         return results
 
     def export(self) -> ExportResult:

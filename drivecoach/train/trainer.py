@@ -166,6 +166,7 @@ def _result(
         longest_row=max(len(row["input_ids"]) for row in rows.train),
         loss=_last(state.log_history, "loss"),
         validation_loss=_last(state.log_history, "eval_loss"),
+        exact_match=_last(state.log_history, "eval_exact_match"),
         best=Best(by=by, step=state.best_global_step, value=state.best_metric) if by else None,
         forgetting=forgotten,
     )

@@ -16,8 +16,8 @@ LINE_SECONDS = 30.0
 """Without a terminal: a line at least so often, also while one step takes longer than that …"""
 LINE_SHARE = 0.05
 """… or whenever this share of it was done."""
-_SHORTEST = 1.0
-"""Seconds between two lines at least: short work is not worth twenty of them."""
+_SHORTEST = 5.0
+"""Seconds before the first line and between two, at least: short work is not worth twenty of them."""
 _REDRAWN = 0.1
 """Seconds between two pictures of a bar: work of many small steps must not wait for its bar."""
 

@@ -9,6 +9,7 @@ from drivecoach.chat import Chat
 from drivecoach.data import Pair
 from drivecoach.errors import DataError, Fault
 from drivecoach.progress import progress
+from drivecoach.train import processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,7 +41,7 @@ def token_rows(
     """
     rows: list[TokenRow] = []
     faults = []
-    with progress("train: tokenize", len(pairs), unit="row") as task:
+    with progress("train: tokenize", len(pairs), unit="row", shown=processes.is_first()) as task:
         for pair in pairs:
             think = chat.thinks(pair.key, pair.output)
             prompt = tokenizer.encode(chat.prompt(pair.input, pair.history, think=think))

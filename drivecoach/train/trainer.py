@@ -61,7 +61,7 @@ def fit(backend: Backend, job: Job) -> TrainResult:
 
 
 def _load_base(backend: Backend, job: Job) -> tuple[Any, PreTrainedTokenizerBase]:
-    with memory.explained(job.recipe.train):
+    with memory.explained(job.recipe.train), progress("train: load the base", shown=processes.is_first()):
         return backend.load(job, dtype(job.recipe.train))
 
 

@@ -29,6 +29,7 @@ from drivecoach.files import replace_folder, write_lines
 from drivecoach.folder import RunFolder, read_recipe
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
+from drivecoach.progress import progress
 from drivecoach.provenance import Inputs, differences, find_training, note_training, pairs_of
 from drivecoach.train import processes
 from drivecoach.train.backend import Job, check_backend, choose_backend
@@ -235,7 +236,8 @@ class Run:
             stage.finish(folder, inputs, results, [results.fitted])
             if not self.recipe.train.keep_checkpoints:
                 shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}")
+        exact = "" if results.exact_match is None else f", exact {results.exact_match:.1%} on validation rows"
+        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}{exact}")
         return results
 
     def export(self) -> ExportResult:
@@ -256,13 +258,12 @@ class Run:
             return results
         stage.begin(folder)
         rows, pairs = self.sample(self.recipe.export.parity_states)
-        prompts = [self.chat.prompt(pair.input, pair.history) for pair in pairs]
         results = export_stage.export(
             self.recipe,
             self.domain,
             self.chat,
             self.folder / "train" / trained.results.fitted,
-            prompts,
+            pairs,
             rows,
             self.folder,
             self.say,
@@ -270,16 +271,15 @@ class Run:
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
         return results
 
-    def evaluate(self, advance: Callable[[int], Callable[[], None]], *, constrained: bool = False) -> Evaluation:
+    def evaluate(self, *, constrained: bool = False) -> Evaluation:
         """Score the served file on the test split, and on inputs drawn evenly from all the domain has.
 
-        ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it. ``constrained``:
-        every test also under the answer's JSON Schema.
+        ``constrained``: every test also under the answer's JSON Schema.
         """
         with self.held():
-            return self._evaluate(advance, constrained=constrained)
+            return self._evaluate(constrained=constrained)
 
-    def _evaluate(self, advance: Callable[[int], Callable[[], None]], *, constrained: bool) -> Evaluation:
+    def _evaluate(self, *, constrained: bool) -> Evaluation:
         from drivecoach.evaluate import own_pairs
         from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
         from drivecoach.runtime import open_runtime
@@ -316,17 +316,17 @@ class Run:
                 for constrain in (False, True) if constrained else (False,):
                     if cases:
                         label = f"{name}, constrained" if constrain else name
-                        bar = advance(len(cases))
-                        scores[label] = score(
-                            runtime,
-                            self.domain,
-                            cases,
-                            bar,
-                            constrain=constrain,
-                            test=label,
-                            mistakes=mistakes,
-                            beside=beside_rules if name == "uniform" else None,
-                        )
+                        with progress(f"evaluate: {label}", len(cases), unit="answer") as task:
+                            scores[label] = score(
+                                runtime,
+                                self.domain,
+                                cases,
+                                task.advance,
+                                constrain=constrain,
+                                test=label,
+                                mistakes=mistakes,
+                                beside=beside_rules if name == "uniform" else None,
+                            )
         write_lines(folder / MISTAKES, (mistake.model_dump_json() for mistake in mistakes))
         results = Evaluation(scores)
         stage.finish(folder, inputs, results, [MISTAKES, own_pairs.DIFFERENCES])

@@ -66,6 +66,8 @@ def main() -> None:
     except DrivecoachError as error:
         message, hint = escape(printable(str(error))), escape(printable(error.hint))
         stderr.print(f"[bold red]error:[/] {message}\n[bold]hint:[/] {hint}")
+        for note in getattr(error, "__notes__", ()):
+            stderr.print(note, markup=False)
         sys.exit(1)
     except SystemExit as ending:
         if ending.code in process.SAID:  # typer ends with 130 after Ctrl-C, without a word

@@ -11,6 +11,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.listing import note_stale
 from drivecoach.errors import ModelError
+from drivecoach.progress import progress
 from drivecoach.text import printable
 
 if TYPE_CHECKING:
@@ -126,7 +127,11 @@ def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Setti
     if output is None:
         show.stderr.print("note: no journal is kept for standard output: a second run asks everything anew")
         return run_batch(opened, None, domain, settings, hosts)
-    with show.batch_bar(opened.rows) as advance:
+    with progress("infer", opened.rows, unit="row") as task:
+
+        def advance(done: int, valid: int) -> None:
+            task.update(done, valid=f"{valid / done:.1%}")
+
         return run_batch(opened, output, domain, settings, hosts, advance)
 
 

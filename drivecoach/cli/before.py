@@ -12,6 +12,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
 from drivecoach.progress import duration
+from drivecoach.quiet import LOG, noise_into
 
 if TYPE_CHECKING:
     from drivecoach.train.plan import Plan
@@ -55,11 +56,12 @@ def plan(
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)
     run = Run(Path(mkdtemp(prefix="drivecoach-plan-")), run.recipe, run.say)  # a run of that name stays as it is
-    run.prepare()  # where rows are refused, the folder is left: they can be read there
-    try:
-        made = make_plan(run.job(), steps)
-    finally:
-        shutil.rmtree(run.folder)
+    with noise_into(run.folder / LOG):
+        run.prepare()  # where rows are refused, the folder is left: they can be read there
+        try:
+            made = make_plan(run.job(), steps)
+        finally:
+            shutil.rmtree(run.folder)
     if as_json:
         show.as_json(made)
         return

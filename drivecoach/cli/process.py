@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from drivecoach import quiet
+
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 SAID = {
     INTERRUPTED: "interrupted; what was finished is kept, the same command goes on from there",
@@ -98,4 +100,5 @@ def _leave(code: int, text: str) -> None:
 
 
 def _say(text: str) -> None:
-    os.write(2, f"{text}\n".encode())
+    """Write as a signal handler may: unbuffered, past what has turned standard error into a log."""
+    os.write(quiet.stderr.fileno(), f"{text}\n".encode())

@@ -13,6 +13,7 @@ from drivecoach.cli.ask import DomainName
 from drivecoach.cli.deploy import NoDeploy, deploy_where_it_runs
 from drivecoach.cli.listing import say_stale
 from drivecoach.config import load_recipe
+from drivecoach.quiet import LOG, noise_into
 from drivecoach.train import processes
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def tune(
 ) -> None:
     """Check, split, train, export and evaluate in one command; stages whose inputs did not change are skipped."""
     run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch, replace=replace, resume=resume)
-    with run.held():
+    with run.held(), noise_into(run.folder / LOG):
         run.prepare()
         trained = run.train()
         exported = run.export()
         run.take_place()
-        scores = _evaluate(run)
+        scores = run.evaluate()
     say_stale(run.folder, run.stale(), scores=True)
     if as_json:
         deployed = None if no_deploy else deploy_where_it_runs(run)
@@ -83,7 +84,7 @@ def train(
     Several GPUs: accelerate launch -m drivecoach train RECIPE.
     """
     run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch, replace=replace, resume=resume)
-    with run.held():
+    with run.held(), noise_into(run.folder / LOG):
         run.prepare()
         results = run.train()
         if not processes.is_first():
@@ -99,7 +100,8 @@ def export(run_folder: RunFolder, no_deploy: NoDeploy = False, as_json: AsJson =
     """Merge, write GGUF files and the Modelfile, prove their equality, and deploy where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
     say_stale(run.folder, {name: reason for name, reason in run.stale().items() if name in ("data", "train")})
-    results = run.export()
+    with noise_into(run.folder / LOG):
+        results = run.export()
     deployed = None if no_deploy else deploy_where_it_runs(run)
     if as_json:
         show.as_json({**dict(results), "ollama": deployed})
@@ -116,7 +118,8 @@ def evaluate(
     """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
     run = _open_run(run_folder, quiet=as_json, domain=domain)
     say_stale(run.folder, run.stale())
-    scores = _evaluate(run, constrained=constrain)
+    with noise_into(run.folder / LOG):
+        scores = run.evaluate(constrained=constrain)
     if as_json:
         show.as_json(scores)
     else:
@@ -159,11 +162,6 @@ def _say(quiet: bool) -> Callable[[str], None]:
     return lambda text: console.print(text, markup=False)
 
 
-def _evaluate(run: Run, *, constrained: bool = False) -> Evaluation:
-    with show.bar("evaluate") as open_bar:
-        return run.evaluate(open_bar, constrained=constrained)
-
-
 def _answer_examples(run: Run, count: int) -> None:
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
@@ -189,10 +187,10 @@ def _summary(run: Run, trained: TrainResult, exported: ExportResult, scores: Eva
             f"{trained.steps} steps on {trained.rows:,} pairs, loss {trained.loss:.4f}",
             **_score_rows(scores, run.folder),
             **_export_rows(exported),
-            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
-            "ask it": f"drivecoach ask '{example}' --model {run.quantized}",
+            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png, {run.folder}/{LOG}",
         },
     )
+    show.stdout.print(f"ask it: drivecoach ask '{example}' --model {run.quantized}", markup=False)
 
 
 def _score_rows(scores: Evaluation, folder: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from drivecoach.config.sections import Recipe
 from drivecoach.config.shipped import shipped_recipes
 from drivecoach.domains.load import placed
 from drivecoach.errors import Fault, RecipeError
+from drivecoach.text import shown
 
 _NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 """What PyYAML raises: a ValueError for a date that does not exist, a RecursionError for text nested too deep."""
@@ -50,8 +51,9 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
         return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
     except ValidationError as error:
         faults = [_fault(item) for item in error.errors()]
+        origins = ", ".join(_origins(path, faults, overrides or []))
         raise RecipeError(
-            f"{path}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct them in {path}"
+            f"{origins}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct {origins}"
         ) from None
 
 
@@ -111,6 +113,22 @@ def _fault(item: Any) -> Fault:
     if item["type"] == "value_error" and isinstance(item["input"], dict):
         return Fault(where, "settings that do not fit together", str(item["ctx"]["error"]))
     return Fault(where, repr(item["input"])[:80], item["msg"])
+
+
+def _origins(path: Path, faults: list[Fault], overrides: list[str]) -> list[str]:
+    """Where the faulty values came from: each ``--set`` that gave one, the recipe, or what of both does not fit."""
+    given = {text.partition("=")[0].strip(): f"--set {shown(text)}" for text in overrides}
+    found: dict[str, None] = {}
+    for fault in faults:
+        exact = [text for key, text in given.items() if f"{fault.where}.".startswith(f"{key}.")]
+        inside = [text for key, text in given.items() if fault.where in ("recipe", *_parents(key))]
+        found |= dict.fromkeys(exact or [*inside, str(path)])
+    return list(found)
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

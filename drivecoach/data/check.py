@@ -28,6 +28,7 @@ from drivecoach.data.record import Row
 from drivecoach.data.sources import open_source
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
+from drivecoach.progress import Task, progress
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,16 @@ def scan(
     A duplicate is one input with the same answer again; the first row stays. ``control`` is what the model to be
     trained reads as control tokens. Raises DataError when a file is no data file at all.
     """
-    with TemporaryDirectory(prefix="drivecoach-") as folder, _Repeats(Path(folder) / "rows.sqlite") as repeats:
-        repeats.note(read for read in _reads(sources, domain, control) if isinstance(read, _Read))
+    with (
+        TemporaryDirectory(prefix="drivecoach-") as folder,
+        _Repeats(Path(folder) / "rows.sqlite") as repeats,
+        progress("data", unit="row") as task,
+    ):
+        repeats.note(read for read in _reads(sources, domain, control, task) if isinstance(read, _Read))
         found = repeats.find()
         position, repeat = -1, next(found, None)
-        for read in _reads(sources, domain, control):
+        task.begin(0, task.done)  # the rows are known now, and read once more
+        for read in _reads(sources, domain, control, task):
             if isinstance(read, Refusal):
                 yield read
                 continue
@@ -208,11 +214,14 @@ class _Repeats:
                     yield position, "duplicate", f"the same pair as row {head}"
 
 
-def _reads(sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str]) -> Iterator[_Read | Refusal]:
+def _reads(
+    sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str], task: Task
+) -> Iterator[_Read | Refusal]:
     table = Columns(domain)
     for source in sources:
         name = source.label if len(sources) > 1 else ""
         for row in open_source(source, table):
+            task.advance()
             yield _read(row, source, name, table, control)
 
 

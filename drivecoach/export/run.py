@@ -10,13 +10,23 @@ from pydantic import BaseModel
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
+from drivecoach.data import Pair
 from drivecoach.domain import AnyDomain
 from drivecoach.domains import stored
 from drivecoach.export import about, merge, modelfile
-from drivecoach.export.parity import agreement, gguf_answers, hugging_face_answers
+from drivecoach.export.parity import (
+    FLIPS,
+    agreement,
+    find_flips,
+    gguf_answers,
+    hugging_face_answers,
+    warnings,
+    write_flips,
+)
 from drivecoach.files import sha256, write_text
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.writer import write_gguf
+from drivecoach.progress import progress
 
 
 class ExportedFile(BaseModel, frozen=True, extra="forbid"):
@@ -48,20 +58,21 @@ def export(
     domain: AnyDomain,
     chat: Chat,
     fitted: Path,
-    prompts: Sequence[str],
+    asked: Sequence[Pair],
     rows: str,
     run: Path,
     say: Callable[[str], None],
 ) -> ExportResult:
     """Write every file for serving the model in ``fitted`` into the run's folder ``export``.
 
-    ``prompts`` are for the proof of equality; ``rows`` says what they are made of: held-out test rows, or training rows
-    where there are no others.
+    ``asked`` is for the proof of equality; ``rows`` says what that is: held-out test rows, or training rows where there
+    are no others.
     """
     folder = run / "export"
     merged = folder / "merged"
     shutil.rmtree(merged, ignore_errors=True)
-    (merge.copy if recipe.train.lora is None else merge.merge)(recipe.base, fitted, merged)
+    with progress("export: merge"):
+        (merge.copy if recipe.train.lora is None else merge.merge)(recipe.base, fitted, merged)
     described = about.fields(recipe, run)
     files = _write_ggufs(recipe, domain, chat, described, merged, folder)
     served = files[-1]
@@ -71,10 +82,16 @@ def export(
         told = license.replace("\n", "; ")
         say(f"export: a licence is not known ({told}): set export.base_license or export.data_license")
 
+    prompts = [chat.prompt(pair.input, pair.history) for pair in asked]
     reference = hugging_face_answers(merged, prompts, recipe.export.num_predict)
-    same = {path.name: agreement(reference, gguf_answers(path, prompts)) for path in files}
+    answers = {path.name: gguf_answers(path, prompts) for path in files}
+    same = {name: agreement(reference, given) for name, given in answers.items()}
     for name, share in same.items():
         say(f"export: {name} answers {share:.0%} of {len(prompts)} {rows} as the merged model does")
+    flips = find_flips([pair.input for pair in asked], reference, answers)
+    write_flips(flips, folder / FLIPS)
+    for warning in warnings(flips, len(asked), folder / FLIPS):
+        say(f"export: warning: {warning}")
     if not recipe.export.keep_merged:
         shutil.rmtree(merged)
     return ExportResult(

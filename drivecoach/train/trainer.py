@@ -17,10 +17,11 @@ from datasets import Dataset
 from drivecoach.config import TrainConfig
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
+from drivecoach.progress import progress
 from drivecoach.train import checkpoints, forgetting, memory, processes
 from drivecoach.train.backend import Backend, Job
 from drivecoach.train.muon import own_optimizer
-from drivecoach.train.progress import Report, plot_loss, training_bar
+from drivecoach.train.progress import Report, plot
 from drivecoach.train.result import Best, TrainResult
 from drivecoach.train.rows import TokenRow, exact_matches, token_rows
 from drivecoach.train.trackers import check_trackers
@@ -59,7 +60,7 @@ def fit(backend: Backend, job: Job) -> TrainResult:
 
 
 def _load_base(backend: Backend, job: Job) -> tuple[Any, PreTrainedTokenizerBase]:
-    with memory.explained(job.recipe.train):
+    with memory.explained(job.recipe.train), progress("train: load the base", shown=processes.is_first()):
         return backend.load(job, dtype(job.recipe.train))
 
 
@@ -94,22 +95,25 @@ def _train(
     settings, folder = job.recipe.train, job.folder
     if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
-    with training_bar(shown=processes.is_first()) as bar:
+    start = _last_checkpoint(job)
+    with progress("train", unit="step", shown=processes.is_first()) as task:
         trainer = _Trainer(
             model=model,
             args=_arguments(settings, folder, evaluate=bool(rows.held_out)),
             train_dataset=Dataset.from_list(list(rows.train)),
             eval_dataset=Dataset.from_list(list(rows.held_out)) if rows.held_out else None,
             processing_class=tokenizer,
-            callbacks=[Report(folder, bar), checkpoints.Seal(), *_stopping(settings)],
+            callbacks=[Report(job.recipe.name, folder, task), checkpoints.Seal(), *_stopping(settings)],
             optimizers=(own_optimizer(model, settings), None),
         )
         trainer.own_loss = torch.cuda.is_available() or backend.OWN_LOSS
-        trainer.held_out = rows.held_out if settings.best_by == "exact_match" else ()
+        trainer.held_out = rows.held_out
         trainer.remove_callback(PrinterCallback)
-        start = _last_checkpoint(job)
         with memory.explained(settings):
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            if start and checkpoints.is_last(start):
+                checkpoints.restore(trainer, start)
+            else:
+                trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer
 
 
@@ -126,7 +130,7 @@ def _save(job: Job, trainer: _Trainer) -> Path:
     fitted = job.folder / ("model" if job.recipe.train.lora is None else "adapter")
     trainer.save_model(str(fitted))
     if processes.is_first():
-        plot_loss(job.folder)
+        plot(job.folder, job.recipe.name)
         trainer.processing_class.save_pretrained(str(fitted))
         (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
     return fitted
@@ -169,8 +173,9 @@ def _result(
         rows=len(rows.train),
         too_long=rows.too_long,
         longest_row=max(len(row["input_ids"]) for row in rows.train),
-        loss=_last(state.log_history, "loss") or _last(state.log_history, "train_loss"),
+        loss=_last(state.log_history, "loss"),
         validation_loss=_last(state.log_history, "eval_loss"),
+        exact_match=_last(state.log_history, "eval_exact_match"),
         best=Best(by=by, step=state.best_global_step, value=state.best_metric) if by else None,
         forgetting=forgotten,
     )
@@ -190,7 +195,7 @@ class _Trainer(SFTTrainer):
         """Beside the loss, the share of validation rows whose greedy answer is right to the letter."""
         output = super().evaluation_loop(*args, **kwargs)
         if self.held_out:
-            share = exact_matches(self.model, self.processing_class, self.held_out)
+            share = exact_matches(self.model, self.held_out)
             output.metrics["eval_exact_match"] = share
         return output
 

@@ -145,6 +145,30 @@ def test_a_bad_override_is_quoted_back(write, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("recipe", "overrides", "origins"),
+    [
+        (MINIMAL, ["train.epochs=x"], ["--set train.epochs=x"]),
+        (MINIMAL, ["train.epoch=3", "train.epochs=2"], ["--set train.epoch=3"]),
+        (MINIMAL, ["train={epochs: x}"], ["--set train={epochs: x}"]),
+        (MINIMAL + "train: {epochs: x}\n", ["train.seed=1"], ["recipe.yaml"]),
+        (MINIMAL + "train: {epochs: x}\n", ["train.seed=y"], ["recipe.yaml", "--set train.seed=y"]),
+        (MINIMAL + "train: {lora: null}\n", ["train.quantize=4bit"], ["--set train.quantize=4bit", "recipe.yaml"]),
+        (MINIMAL, ["chat.template=gemma"], ["--set chat.template=gemma", "recipe.yaml"]),
+    ],
+    ids=["value", "key", "section", "only the recipe", "both", "do not fit", "sections do not fit"],
+)
+def test_the_hint_names_the_override_that_the_fault_came_from(
+    write, recipe: str, overrides: list[str], origins: list[str]
+) -> None:
+    path = write(recipe)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides)
+    named = caught.value.hint.removeprefix("correct ").replace(str(path), "recipe.yaml")
+    assert sorted(named.split(", ")) == sorted(origins)
+    assert caught.value.message.replace(str(path), "recipe.yaml").startswith(f"{named}: ")
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "holds no settings"),

@@ -17,6 +17,7 @@ ROOT = Path(drivecoach.__file__).parent
 ORDER = (
     "errors",
     "text",
+    "quiet",
     "progress",
     "files",
     "lock",

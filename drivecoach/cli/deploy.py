@@ -1,4 +1,4 @@
-"""`drivecoach deploy`: a run's model on an Ollama server, proved equal to its training; and back again."""
+"""`drivecoach deploy`: a run's model on an Ollama server, proved equal to its training, and the way back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
 from drivecoach.cli.listing import say_stale
-from drivecoach.errors import DataError, ModelError, RuntimeFailure
+from drivecoach.errors import DataError, ModelError, RuntimeFailure, StorageError
 
 if TYPE_CHECKING:
     from drivecoach.export.deploy import Deployed
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 NoDeploy = Annotated[bool, typer.Option("--no-deploy", help="Leave Ollama alone, even where one answers.")]
 _RUNS = Path("runs")
-
-
 Proof = Literal["quick", "full"]
 """How much is compared; the counts are in export/proof.py."""
 
@@ -85,8 +83,8 @@ def deploy_run(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
     candidate = deploying.Candidate(sent, run.chat, run.recipe.export, _inputs(run), quantize, local)
-    sent_sha = sha256(sent)
-    scores = ledger.scores_of(run.folder, sent_sha)
+    sent_hash = sha256(sent)
+    scores = ledger.scores_of(run.folder, sent_hash)
     if not scores:
         run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")
     server = OllamaHost(host)
@@ -96,7 +94,7 @@ def deploy_run(
             run.recipe.export.name if name is None else name,
             candidate,
             QUICK if proof == "quick" else FULL,
-            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_sha, scores, run.say, force=force),
+            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_hash, scores, run.say, force=force),
             say=run.say,
         )
     finally:
@@ -106,11 +104,14 @@ def deploy_run(
         host=deployed.host,
         digest=deployed.digest,
         date=datetime.now(UTC),
-        file=sent_sha,
+        file=sent_hash,
         scores=scores,
         previous=deployed.replaced,
     )
-    ledger.record(run.folder, entry)
+    try:
+        ledger.record(run.folder, entry)
+    except StorageError as error:  # the model is there all the same
+        run.say(f"note: deployed, but later deployments will not know its score: {error.message}")
     if deployed.replaced:
         kept = deploying.previous_name(deployed.name)
         run.say(f"deploy: {kept} is what was there; back to it: drivecoach deploy --rollback --name {deployed.name}")
@@ -172,7 +173,10 @@ def _roll_back(run_folder: Path | None, name: str | None, host: str | None, *, a
         done = deploying.roll_back(server, name)
     finally:
         server.close()
-    ledger.record_rollback(runs, done.name, done.host, done.digest, done.replaced)
+    try:
+        ledger.record_rollback(runs, done.name, done.host, done.digest, done.replaced)
+    except StorageError as error:
+        show.stderr.print(f"note: rolled back, but `drivecoach runs` will not know: {error.message}", markup=False)
     if as_json:
         show.as_json(done)
         return

@@ -140,7 +140,8 @@ def may_replace(runs: Path, digest: str, file: str, scores: Scores, say: Callabl
             say("deploy: the two have no test in common, so their scores were not compared")
         return
     if not force:
-        hint = "deploy it under another name (--name) or all the same (--force); not evaluated: drivecoach evaluate RUN"
+        first = "" if scores else "drivecoach evaluate RUN first, or "
+        hint = f"{first}drivecoach deploy RUN: --name NAME gives it a name of its own, --force lets it in all the same"
         raise NotReplaced(f"not deployed: {reason}", faults=faults, hint=hint)
     say(f"deploy: {reason}; deployed all the same (--force)")
 
@@ -159,8 +160,8 @@ def told(scores: Scores) -> str:
 
 
 def _known(run: Path, entry: Deployment) -> Scores:
-    """The scores of a deployed model: those it had then, or was given since."""
-    return entry.scores or scores_of(run, entry.file)
+    """The scores of a deployed model: those it was given since, or had then."""
+    return scores_of(run, entry.file) or entry.scores
 
 
 def _entries(runs: Path) -> list[tuple[Path, Deployment]]:

@@ -26,10 +26,8 @@ OLDEST = (0, 5, 5)
 """The first version whose ``/api/create`` takes files by digest."""
 _SECONDS = 30.0
 """What a question takes at most that needs no model."""
-_UPLOAD_SECONDS, _UPLOAD_RATE = 60.0, 256 << 10
-"""A file may take so long, and a second more for so many bytes of it: the slowest line that is waited for."""
-_CREATE_SECONDS, _CREATE_RATE = 120.0, 1 << 20
-"""The same for making a model of it, which quantizes it at times."""
+_UPLOAD_RATE, _CREATE_RATE = 256 << 10, 1 << 20
+"""For so many bytes of a file it is a second more: on the slowest line, and where it is quantized."""
 _BLOCK = 1 << 18
 
 
@@ -60,6 +58,7 @@ class Shown(BaseModel):
     template: str = ""
     system: str = ""
     parameters: str = ""
+    license: str = ""
     capabilities: list[str] = []
 
 
@@ -98,14 +97,14 @@ class OllamaHost:
 
     def version(self) -> str:
         """The server's version; one that is too old is refused."""
-        found = self._ask(_Version, "GET", "/api/version").version
+        found = shown(self._ask(_Version, "GET", "/api/version").version)
         numbers = version_numbers(found)
         if numbers and numbers < OLDEST:
             raise RuntimeFailure(
                 f"Ollama {found} at {self.url} cannot be given a model over its API",
                 hint="update it to 0.5.5 or later, or use its program: ollama create NAME -f Modelfile",
             )
-        return shown(found)
+        return found
 
     def models(self) -> dict[str, str]:
         """The digest of every model by its name; the tag ``latest`` is left out, as Ollama's users do."""
@@ -138,7 +137,7 @@ class OllamaHost:
                     self._send(
                         "POST",
                         f"/api/blobs/{digest}",
-                        _UPLOAD_SECONDS + size / _UPLOAD_RATE,
+                        _SECONDS + size / _UPLOAD_RATE,
                         content=_blocks(gguf, task),
                         headers={"content-length": str(size)},
                     )
@@ -153,7 +152,7 @@ class OllamaHost:
             "stream": False,
             **({"quantize": quantize} if quantize else {}),
         }
-        self._ask(_Nothing, "POST", "/api/create", body, _CREATE_SECONDS + size / _CREATE_RATE)
+        self._ask(_Nothing, "POST", "/api/create", body, _SECONDS + size / _CREATE_RATE)
 
     def copy(self, name: str, to: str) -> None:
         """Let ``to`` be the model that ``name`` is; a model that had the name ``to`` loses it."""

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import ollama
 import pytest
@@ -48,13 +47,13 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_template_system_and_parameters_arrive_as_written(made: tuple[str, Chat]) -> None:
     name, chat = made
-    shown: dict[str, Any] = OllamaHost().show(name)
-    assert shown["template"] == go_template(chat)
-    assert shown["system"] == SYSTEM
-    assert shown["license"] == LICENSE
-    parameters = read_parameters(shown["parameters"])
+    shown = OllamaHost().show(name)
+    assert shown.template == go_template(chat)
+    assert shown.system == SYSTEM
+    assert shown.license == LICENSE
+    parameters = read_parameters(shown.parameters)
     assert parameters == {"stop": "<|im_end|>", "temperature": "0.5", "num_ctx": "300", "num_predict": "7"}
-    assert ("thinking" in shown["capabilities"]) == (chat.thinking == "keep")
+    assert ("thinking" in shown.capabilities) == (chat.thinking == "keep")
 
 
 @pytest.mark.parametrize("text", ["挡位:1挡", "{{ .System }}", '"""', " a\nb "])

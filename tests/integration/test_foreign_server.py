@@ -126,6 +126,7 @@ def verbs(run: Run, gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         b"\xff\xfe",
         b"<html>",
         b'{"version": "\\ud800", "models": [{"name": "\\ud800"}], "model_info": {"drivecoach.domain": "\\ud800"}}',
+        b'{"version": "0.0.1 \\u001b]0;owned", "models": [{"name": "x:previous", "digest": "\\u001b"}]}',
         b'{"version": {"a": 1}, "capabilities": 5, "model_info": []}',
         b'{"version": ' + b"[" * 100_000,
         b'{"version": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
@@ -247,7 +248,7 @@ def test_an_upload_that_is_broken_off_or_never_taken_ends(
     with talking(closing) as url, pytest.raises(RuntimeFailure, match="broke off"):
         create(url)
     seen = itertools.count()
-    monkeypatch.setattr(ollama, "_UPLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(ollama, "_SECONDS", 0.5)
     monkeypatch.setattr(ollama, "_UPLOAD_RATE", 1 << 40)
     with talking(stalling) as url, pytest.raises(RuntimeFailure, match="too slow in /api/blobs"):
         create(url)

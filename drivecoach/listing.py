@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError, StorageError
@@ -96,14 +95,13 @@ def _entry(folder: Path) -> Entry:
 
 def _inputs(folder: Path, recipe: Recipe) -> Inputs:
     """What the stages stand on; a domain is looked up by its name only."""
-    domain, chat = None, None
-    if not files_of(recipe.domain):
-        try:
-            domain = load_domain(recipe.domain)
-            chat: Chat | None = make_chat(recipe, domain)
-        except DrivecoachError:  # its package, or the file of its chat template, is gone
-            domain = chat = None
-    return Inputs(folder, recipe, domain, chat)
+    if files_of(recipe.domain):
+        return Inputs(folder, recipe)
+    try:
+        domain = load_domain(recipe.domain)
+        return Inputs(folder, recipe, domain, make_chat(recipe, domain))
+    except DrivecoachError:  # its package, or the file of its chat template, is gone
+        return Inputs(folder, recipe)
 
 
 def _state(folder: Path) -> str:

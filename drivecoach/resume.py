@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drivecoach import stage
 from drivecoach.config import ParentConfig, Recipe, load_recipe
+from drivecoach.domain import JsonObject
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.pipeline import Run
@@ -52,10 +53,12 @@ def resumed(given: Path, overrides: list[str], runs: Path) -> Recipe:
 
 def _check(recipe: Recipe, before: Recipe, folder: Path) -> None:
     """Raise RecipeError where the parent's weights do not fit the recipe, or its held-out rows would be trained on."""
-    fixed = {"base": True, "train": {"lora"}, "data": {"validation", "test"}}
-    changes = differences(before.model_dump(mode="json", include=fixed), recipe.model_dump(mode="json", include=fixed))
-    if changes:
+    if changes := differences(_fixed(before), _fixed(recipe)):
         raise RecipeError(
             "\n  - ".join([f"going on from {folder} keeps its base, its adapter and what it held out; but", *changes]),
             hint="set these back, or train from the base: leave out --resume",
         )
+
+
+def _fixed(recipe: Recipe) -> JsonObject:
+    return recipe.model_dump(mode="json", include={"base": True, "train": {"lora"}, "data": {"validation", "test"}})

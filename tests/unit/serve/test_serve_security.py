@@ -194,7 +194,9 @@ def test_connections_that_never_finish_a_head_are_closed(server: str, monkeypatc
     whole = b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
     (reused,) = connections(server, 1)
     reused.sendall(whole)
-    assert b" 200 " in reused.recv(4096)
+    answer = b""
+    while b"-drivecoach" not in answer:  # head and body come as they are sent
+        answer += reused.recv(4096)
     silent, slow = connections(server, 30), connections(server, 30)
     for connection in slow:
         connection.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\nX: ")

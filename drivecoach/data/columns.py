@@ -105,7 +105,8 @@ class Columns:
         for name, column in named:
             cells[column] = row[name]
         if self.is_plain:
-            return Example(*(_plain(str(cells.get(column, ""))) for column in self.all))
+            given, output = (_plain(str(cells.get(column, ""))) for column in self.all)
+            return Example(given, output)
         thinking = cells.get(self.all[-1])
         thinking = _plain(thinking).strip() if isinstance(thinking, str) else ""
         reasoning = f"<think>\n{thinking}\n</think>\n\n" if thinking else ""

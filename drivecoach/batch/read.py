@@ -14,7 +14,8 @@ from pathlib import Path
 from drivecoach.data.read import FORMS, open_parquet, parse_json, read_lines, read_rows
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError
-from drivecoach.files import not_regular
+from drivecoach.files import hint_for, not_regular
+from drivecoach.text import shown
 
 STANDARD = "-"
 """Standard input or output, in the place of a path."""
@@ -120,7 +121,10 @@ def open_source(path: Path, domain: AnyDomain) -> Source | Stream:
     """
     if str(path) == STANDARD:
         return Stream(path, domain)
-    kind = not_regular(path)
+    try:
+        kind = not_regular(path)
+    except OSError as error:
+        raise DataError(f"cannot read {shown(str(path), 200)}: {error.strerror}", hint=hint_for(error)) from error
     if kind == "a pipe":
         if path.suffix.lower() in _TABLES:
             raise DataError(f"{path} is a pipe, which holds plain lines or JSONL", hint="give a file, or convert it")

@@ -86,7 +86,12 @@ def check_outputs(outputs: Mapping[str, Path], inputs: Iterable[Path] = ()) -> N
     for name, path in outputs.items():
         where, part = f"{name} {path}".strip(), _aside(path)
         for written, said in ((path, ""), (part, f"is written aside as {part.name}, which ")):
-            kind = not_regular(written)
+            try:
+                kind = not_regular(written)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+            except ValueError:  # a null character
+                raise StorageError(f"could not write {str(path)!r}: it is no path", hint="name another file") from None
             clash = next((taken[same] for same in _identities(written) if same in taken), "")
             if kind or clash:
                 allowed = "a regular file" if kind else "a file of its own"
@@ -100,16 +105,12 @@ def check_outputs(outputs: Mapping[str, Path], inputs: Iterable[Path] = ()) -> N
 def not_regular(path: Path) -> str:
     """What stands at ``path`` that is no regular file (``a folder``, ``a device``, ``a pipe``); empty where none does.
 
-    Raises StorageError for a path that is impossible, such as one that is too long.
+    Raises OSError for a path that is impossible, such as one that is too long.
     """
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # the write itself will say so
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # opening it will say so
         return ""
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    except ValueError:  # a null character
-        raise StorageError(f"{str(path)!r} is no path", hint="name another file") from None
     if stat.S_ISREG(mode):
         return ""
     if stat.S_ISDIR(mode):

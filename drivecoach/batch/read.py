@@ -16,7 +16,8 @@ from drivecoach.data.record import FORMS
 from drivecoach.data.tables import TABLES, open_parquet
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError
-from drivecoach.files import not_regular
+from drivecoach.files import hint_for, not_regular
+from drivecoach.text import shown
 
 STANDARD = "-"
 """Standard input or output, in the place of a path."""
@@ -121,7 +122,10 @@ def open_source(path: Path, domain: AnyDomain) -> Source | Stream:
     """
     if str(path) == STANDARD:
         return Stream(path, domain)
-    kind = not_regular(path)
+    try:
+        kind = not_regular(path)
+    except OSError as error:
+        raise DataError(f"cannot read {shown(str(path), 200)}: {error.strerror}", hint=hint_for(error)) from error
     if kind == "a pipe":
         if path.suffix.lower() in (*TABLES, ".json"):
             raise DataError(f"{path} is a pipe, which holds plain lines or JSONL", hint="give a file, or convert it")

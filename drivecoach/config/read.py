@@ -6,17 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from drivecoach.config.parse import NOT_YAML, parse, read, reason
 from drivecoach.config.sections import Recipe
 from drivecoach.config.shipped import shipped_recipes
 from drivecoach.domains.load import placed
 from drivecoach.errors import Fault, RecipeError
+from drivecoach.files import not_regular
 from drivecoach.text import shown
-
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""What PyYAML raises: a ValueError for a date that does not exist, a RecursionError for text nested too deep."""
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | None = None) -> Recipe:
@@ -27,17 +25,20 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
 
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
-    if not path.exists():
-        path = shipped_recipes().get(str(path), path)
+    if (named := shipped_recipes().get(str(path))) and not path.exists():
+        path = named
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if (kind := not_regular(path)) not in ("", "a pipe"):
+            raise RecipeError(f"cannot read recipe {path}: it is {kind}", hint="a recipe is a UTF-8 YAML file")
+        raw = read(path)
     except FileNotFoundError:
         raise RecipeError(f"no recipe at {path}", hint=_listing()) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read recipe {path}: {error}", hint="a recipe is a UTF-8 YAML file") from None
-    except _NOT_YAML as error:
-        place = f" ({str(error).splitlines()[-1].strip()})" if str(error) else ""
-        raise RecipeError(f"{path} is not valid YAML{place}", hint="compare it with recipes/nano.yaml") from None
+        said = (isinstance(error, OSError) and error.strerror) or error
+        raise RecipeError(f"cannot read recipe {path}: {said}", hint="a recipe is a UTF-8 YAML file") from None
+    except NOT_YAML as error:
+        said = reason(error) or "nested too deep"
+        raise RecipeError(f"{path} is not valid YAML: {said}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
     raw = _placed(raw, path.parent if beside is None else beside)
@@ -90,9 +91,9 @@ def _override(raw: dict[str, Any], text: str) -> None:
             raise RecipeError(f"--set {text!r}: {part} holds a value, not settings", hint="shorten the key")
         raw = inner
     try:
-        raw[parts[-1]] = yaml.safe_load(value)
-    except _NOT_YAML:
-        raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint="quote it") from None
+        raw[parts[-1]] = parse(value)
+    except NOT_YAML as error:
+        raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint=f"quote it ({reason(error)})") from None
 
 
 def _renamed(raw: dict[str, Any], overrides: list[str]) -> dict[str, Any]:

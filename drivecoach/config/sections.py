@@ -16,8 +16,11 @@ Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    """Strict: ``true`` is no number, ``"64"`` neither; a whole number may stand where fractions are allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class SourceConfig(_Section):
@@ -106,6 +109,15 @@ class NanoConfig(_Section):
     kv_heads: int = Field(2, gt=0)
     head_dim: int = Field(64, gt=0, multiple_of=2)
     intermediate_size: int = Field(512, gt=0, multiple_of=32)
+
+    @model_validator(mode="after")
+    def _heads_share(self) -> NanoConfig:
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"base.nano.kv_heads: {self.kv_heads} cannot be shared by base.nano.heads: {self.heads}; "
+                "choose a divisor of it"
+            )
+        return self
 
 
 class BaseConfig(_Section):
@@ -268,6 +280,12 @@ class Recipe(_Section):
         if self.base.source == "nano" and (self.train.quantize or self.train.backend not in ("auto", "peft")):
             raise ValueError(
                 f"base.source: nano has a backend of its own: no train.quantize, no train.backend: {self.train.backend}"
+            )
+        nano = self.base.nano
+        if self.base.source == "nano" and "q8_0" in self.export.quantizations and nano.heads * nano.head_dim % 32:
+            raise ValueError(
+                f"q8_0 of export.quantizations needs base.nano.heads * base.nano.head_dim "
+                f"({nano.heads} * {nano.head_dim}) to be a multiple of 32"
             )
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from drivecoach.errors import Fault, ModelError
 from drivecoach.gguf.architectures import ARCHITECTURES
 from drivecoach.gguf.reader import Header, Scalar, read_header
 
-_LONGEST_CONTEXT = 1 << 30
+_MOST = 1 << 30
+"""Of tokens: llama.cpp counts them in 32 bits."""
 _NAMES = {architecture.name for architecture in ARCHITECTURES.values()}
 
 
@@ -46,7 +48,10 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
         value = metadata.get(f"{architecture}.{key}", default)
         return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
-    heads, context = number("attention.head_count"), number("context_length")
+    for key, value in metadata.items():
+        if key.startswith(f"{architecture}.") and isinstance(value, float) and not 0 <= value < math.inf:
+            yield Fault(key, repr(value), "a number from 0 on")
+    heads = number("attention.head_count")
     groups = number("attention.head_count_kv", heads)
     head = number("attention.key_length", width // heads if heads else 0)
     for key, fits, what in (
@@ -56,8 +61,10 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
     ):
         if number(key, head) != fits:
             yield Fault(f"{architecture}.{key}", str(number(key)), f"{fits}, {what}")
-    if not 0 < context <= _LONGEST_CONTEXT:
-        yield Fault(f"{architecture}.context_length", str(context), f"1 to {_LONGEST_CONTEXT}")
+    for key in (f"{architecture}.context_length", "drivecoach.num_ctx", "drivecoach.num_predict"):
+        value = metadata.get(key, 1)
+        if not isinstance(value, int) or not 0 < value <= _MOST:
+            yield Fault(key, repr(value), f"1 to {_MOST}")
     if not heads or not groups or heads % groups:
         yield Fault(f"{architecture}.attention.head_count_kv", f"{groups} of {heads} heads", "a divisor of the heads")
     tokens = header.fields.get("tokenizer.ggml.tokens")

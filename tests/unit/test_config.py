@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivecoach.config import ExportConfig, Recipe, load_recipe
+from drivecoach.config.parse import parse
 from drivecoach.errors import RecipeError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -191,8 +194,107 @@ def test_a_file_that_is_no_recipe(write, content: bytes, said: str) -> None:
     assert said in f"{caught.value.message}; {caught.value.hint}"
 
 
-def test_keys_that_are_no_text_and_circles_are_faults(write) -> None:
-    assert faults_of(write(MINIMAL + "1: 2\ntrain: &here {lora: *here}\n"))
+def test_keys_that_are_no_text_are_faults(write) -> None:
+    assert faults_of(write(MINIMAL + "1: 2\n"))
+
+
+BOMB = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (BOMB, "values"),
+        ("data: &a {path: x}\n" + "\n".join(f"k{n}: {{<<: *a, z{n}: 1}}" for n in range(4000)), "values"),
+        ("train: &here {lora: *here}", "stands inside what it names"),
+        ("train: " + "{a: " * 60 + "1" + "}" * 60, "levels"),
+        ("train: " + "[" * 60, "levels"),
+        ("# " + "x" * (1 << 20), "longer than"),
+        ('colour: "a\\0b"', "null character"),
+    ],
+    ids=["bomb", "merges", "circle", "depth", "depth of lists", "size", "null"],
+)
+def test_a_recipe_that_would_fill_the_memory_is_refused_at_once(write, more: str, said: str) -> None:
+    with pytest.raises(RecipeError, match="not valid YAML") as caught:
+        load_recipe(write(MINIMAL + more + "\n"))
+    assert said in caught.value.message
+    value = more.partition(": ")[2]
+    if said == "levels":
+        with pytest.raises(RecipeError, match="--set"):
+            load_recipe(write(MINIMAL), [f"train={value}"])
+
+
+def test_an_alias_is_a_copy_and_an_override_changes_one_place(write) -> None:
+    text = "name: mine\ndata: {mix: [&a {path: a.jsonl, share: 0.5}, {<<: *a, path: b.jsonl}]}\nbase: {source: nano}\n"
+    recipe = load_recipe(write(text))
+    assert [Path(source.path).name for source in recipe.data.mix] == ["a.jsonl", "b.jsonl"]
+    shared = "train: {lora: &l {r: 8}}\nexport: {name: *n}\n"
+    again = load_recipe(write(MINIMAL.replace("mine", "&n mine") + shared), ["train.lora.r=4", "name=other"])
+    assert again.train.lora is not None and again.train.lora.r == 4
+    assert again.export.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("setting", "where"),
+    [
+        ("train.batch_size=true", "train.batch_size"),
+        ("train.batch_size='\"64\"'", "train.batch_size"),
+        ("train.batch_size=64.0", "train.batch_size"),
+        ("train.epochs=false", "train.epochs"),
+        ("train.epochs='\"2\"'", "train.epochs"),
+        ("train.auto_batch=1", "train.auto_batch"),
+        ("train.auto_batch='\"true\"'", "train.auto_batch"),
+        ("train.max_steps=true", "train.max_steps"),
+        ("data.test=true", "data.test"),
+        ("data.path=7", "data.path"),
+        ("base.nano.layers='\"2\"'", "base.nano.layers"),
+        ("export.temperature='\"0\"'", "export.temperature"),
+    ],
+)
+def test_a_value_of_another_type_is_a_fault(write, setting: str, where: str) -> None:
+    assert set(faults_of(write(MINIMAL), [setting])) == {where}
+
+
+@given(
+    st.floats(min_value=1e-300, max_value=1e300),
+    st.sampled_from(["{:e}", "{:.1e}", "{:.0e}", "{:E}", "{!r}", "{:.3g}"]),
+)
+def test_numbers_may_be_written_in_every_usual_way(number: float, form: str) -> None:
+    text = form.format(number)
+    assert parse(text) == pytest.approx(float(text), rel=0)
+
+
+def test_whole_numbers_may_stand_for_fractions(write) -> None:
+    recipe = load_recipe(write(MINIMAL), ["train.epochs=3", "train.weight_decay=0", "export.temperature=1"])
+    assert (recipe.train.epochs, recipe.train.weight_decay, recipe.export.temperature) == (3.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["base.nano.heads=3"], "kv_heads: 2 cannot be shared"),
+        (["base.nano.kv_heads=8"], "kv_heads: 8 cannot be shared"),
+        (["base.nano={heads: 1, kv_heads: 1, head_dim: 16}", "export.quantizations=[q8_0]"], "multiple of 32"),
+        (["base.nano={heads: 3, kv_heads: 3}"], ""),
+        (["base.nano={heads: 3, kv_heads: 1, head_dim: 10}"], ""),
+        (["base.nano={heads: 1, kv_heads: 1, head_dim: 16}"], ""),
+    ],
+)
+def test_shapes_that_cannot_be_are_found_when_the_recipe_is_read(write, settings: list[str], said: str) -> None:
+    if not said:
+        assert load_recipe(write(MINIMAL), settings)
+        return
+    ((_, allowed),) = faults_of(write(MINIMAL), settings).values()
+    assert said in allowed
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/", "", ".", "n" * 5000])
+def test_a_path_that_is_no_recipe(path: str) -> None:
+    with pytest.raises(RecipeError, match="cannot read recipe") as caught:
+        load_recipe(Path(path))
+    assert caught.value.hint
 
 
 def test_a_missing_recipe_lists_those_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -176,24 +176,6 @@ def test_reading_and_asking_go_on_behind_a_slow_answer() -> None:
     assert {outcome.status for outcome in outcomes} == {"valid"}
 
 
-def test_a_stream_in_which_nothing_has_come_yet_hands_out_what_is_finished() -> None:
-    """Question and answer in turn: the second question is only asked when the first was answered."""
-    answers: list[Outcome[Any]] = []
-
-    def conversation() -> Iterator[str | None]:
-        for number, line in enumerate(LINES[:3]):
-            yield line
-            deadline = time.monotonic() + 10
-            while len(answers) <= number:
-                assert time.monotonic() < deadline, "the answer never came"
-                time.sleep(0.001)
-                yield None
-
-    for outcome in answerer(ScriptedRuntime()).answer_all(conversation()):
-        answers.append(outcome)
-    assert [(outcome.row, outcome.input) for outcome in answers] == [(1, LINES[0]), (2, LINES[1]), (3, LINES[2])]
-
-
 def test_a_batch_that_is_stopped_stops_no_other_on_the_same_servers() -> None:
     runtime = ScriptedRuntime(lambda u, s: RuntimeFailure("no", hint="x") if u == LINES[0] else right(u, s))
     ours = answerer(runtime)

@@ -15,6 +15,7 @@ from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.run import Settings
 from drivecoach.domain import Domain
+from drivecoach.domain.form import ModelForm
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import AnswerError, ModelError
 from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question, check_guard
@@ -150,6 +151,9 @@ class Coach(Generic[Input, Answer]):
             return value
         if isinstance(value, Mapping):
             return self.domain.record_text(value)
+        form = self.domain.input
+        if isinstance(form, ModelForm) and not isinstance(value, form.model):
+            return repr(value)  # no input, which its reader says in the domain's words
         return self.domain.write_input(value)
 
     def _reply(self, outcome: Outcome[Answer]) -> Answer:

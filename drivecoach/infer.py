@@ -136,7 +136,7 @@ class Engine(Generic[Input, Answer]):
         """
         generate = generate or self.generate
         best: Outcome[Answer] | None = None
-        right = self.domain.teach(value) if self.guard in ("replace", "strict") else None
+        right = self.domain.teach(value) if self.guard == "strict" else None
         schema = self.domain.answer.schema if self.constrain else None
         for ask in range(self.asks):
             try:
@@ -157,7 +157,9 @@ class Engine(Generic[Input, Answer]):
             if best is None or best.answer is None:
                 best = outcome
         assert best is not None  # noqa: S101  # asks is at least one
-        if right is None or best.status != "invalid":
+        if best.status == "invalid" and self.guard == "replace":
+            right = self.domain.teach(value)
+        if best.status != "invalid" or right is None:
             return best
         return replace(
             best, status="valid", answer=right, violations=(), source="rules", reason=f"replaced: {best.reason}"

@@ -54,10 +54,9 @@ class Answerer(Generic[Input, Answer]):
         self._engine = engine
         self._journal = journal
 
-    def answer_all(self, questions: Iterable[str | Question | None]) -> Iterator[Outcome[Answer]]:
+    def answer_all(self, questions: Iterable[str | Question]) -> Iterator[Outcome[Answer]]:
         """One outcome per question, in order, each as soon as it and those before it are there.
 
-        A None among the questions says that the next one has not come yet: what is finished is handed out meanwhile.
         Memory holds WINDOW rows. Raises RuntimeFailure for a failure that is permanent or of all servers, StorageError
         for a full disk, and whatever ``questions`` raises; what was answered until then is in the journal.
         """
@@ -65,13 +64,10 @@ class Answerer(Generic[Input, Answer]):
         asking: dict[str, Future[Outcome[Answer]]] = {}
         pool = ThreadPoolExecutor(THREADS)
         work = Work()
-        row = 0
         try:
-            for asked in questions:
-                if asked is not None:
-                    row += 1
-                    question = asked if isinstance(asked, Question) else Question(asked)
-                    window.append(self._begin(row, question, asking, pool, work))
+            for row, asked in enumerate(questions, start=1):
+                question = asked if isinstance(asked, Question) else Question(asked)
+                window.append(self._begin(row, question, asking, pool, work))
                 while window and (window[0].is_done or len(window) >= WINDOW):
                     yield self._next(window, asking)
             while window:

@@ -130,11 +130,14 @@ class Hosts:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Drop every connection; whoever asks from now on is told so."""
+        """Drop every connection; whoever asks from now on is told so. In a forked child they stay the parent's."""
         self._closed = True
+        if os.getpid() != self._process:
+            return
         for host in self._hosts:
-            if host.runtime is not None:
-                host.runtime.close()
+            with host.opening:
+                if host.runtime is not None:
+                    host.runtime.close()
 
     def _check_process(self) -> None:
         """Before any lock: one that another thread held at the moment of a fork stays locked in the child."""
@@ -149,8 +152,7 @@ class Hosts:
         with self._changed:
             while True:
                 if self._closed:
-                    closed = RuntimeFailure("this model was closed", hint="open it again, or ask before it is closed")
-                    work.error = work.error or closed
+                    work.error = work.error or _was_closed()
                 if work.error is not None:
                     raise work.error
                 now = time.monotonic()
@@ -167,6 +169,8 @@ class Hosts:
         with host.opening:
             if host.runtime is not None:
                 return
+            if self._closed:
+                raise _was_closed()
             if host.up_at > time.monotonic():
                 raise Down("the server is still down", hint="start it")
             runtime = host.open()
@@ -213,3 +217,7 @@ class Hosts:
         with self._changed:
             while work.error is None and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+
+def _was_closed() -> RuntimeFailure:
+    return RuntimeFailure("this model was closed", hint="open it again, or ask before it is closed")

@@ -38,6 +38,7 @@ class Mistake(BaseModel):
     rules: JsonValue = None
     """What the rules say, where the expected answer is a pair's that says something else."""
     outcome: JsonObject
+    """What became of the answer, as in an outcome file."""
 
 
 class Danger(BaseModel):
@@ -110,7 +111,7 @@ def score(
 
 
 def told(scores: Scores, folder: Path) -> Iterator[str]:
-    """The scores in words, a line a matter; ``folder`` is where the evaluation's files lie."""
+    """The scores in words, line by line; ``folder`` is where the evaluation's files lie."""
     yield ", ".join(f"{part} {share:.2%}" for part, share in scores.right.items())
     if (danger := scores.danger) is not None:
         lost = danger.rows - danger.kept - danger.lowered
@@ -176,7 +177,7 @@ class _Tally(Generic[Input, Answer]):
             wrong=[part for part, agrees in parts.items() if not agrees],
             expected=domain.answer.dump(expected),
             rules=None if rules is None else domain.answer.dump(rules),
-            outcome=outcome.to_json(domain),
+            outcome={key: value for key, value in outcome.to_json(domain).items() if key not in ("row", "input")},
         )
 
     def scores(self, beside: Differing | None) -> Scores:

@@ -144,46 +144,36 @@ def test_memory_holds_a_window_however_long_the_input_is() -> None:
 
 
 def test_what_is_finished_is_handed_out_before_more_is_read() -> None:
-    read = 0
+    runtime, read = ScriptedRuntime(), 0
 
     def inputs() -> Iterator[str]:
         nonlocal read
         for line in LINES[:40]:
             read += 1
-            time.sleep(0.005)
-            yield line
-
-    ahead = [read - taken for taken, _ in enumerate(answerer(ScriptedRuntime()).answer_all(inputs()), start=1)]
-    assert len(ahead) == 40
-    assert max(ahead) <= 10
-
-
-def test_one_slow_answer_holds_back_those_behind_it_and_then_they_come_at_once() -> None:
-    runtime = ScriptedRuntime(lambda user, seed: (time.sleep(0.2 if user == LINES[0] else 0), right(user, seed))[1])
-    outcomes = answerer(runtime).answer_all(LINES[:30])
-    assert next(outcomes).input == LINES[0]
-    start = time.monotonic()
-    assert [outcome.input for outcome in outcomes] == LINES[1:30]
-    assert time.monotonic() - start < 0.15
-    assert len(runtime.asked) == 30
-
-
-def test_a_stream_in_which_nothing_has_come_yet_hands_out_what_is_finished() -> None:
-    """Question and answer in turn: the second question is only asked when the first was answered."""
-    answers: list[Outcome[Any]] = []
-
-    def conversation() -> Iterator[str | None]:
-        for number, line in enumerate(LINES[:3]):
             yield line
             deadline = time.monotonic() + 10
-            while len(answers) <= number:
+            while len(runtime.asked) < read or runtime.working:
                 assert time.monotonic() < deadline, "the answer never came"
                 time.sleep(0.001)
-                yield None
 
-    for outcome in answerer(ScriptedRuntime()).answer_all(conversation()):
-        answers.append(outcome)
-    assert [(outcome.row, outcome.input) for outcome in answers] == [(1, LINES[0]), (2, LINES[1]), (3, LINES[2])]
+    ahead = [read - taken for taken, _ in enumerate(answerer(runtime).answer_all(inputs()), start=1)]
+    assert len(ahead) == 40
+    assert max(ahead) <= 5
+
+
+def test_reading_and_asking_go_on_behind_a_slow_answer() -> None:
+    others_asked = threading.Event()
+
+    def answer(user: str, seed: int | None) -> str:
+        if user == LINES[0]:
+            assert others_asked.wait(10), "the others wait for the first"
+        elif user == LINES[29]:
+            others_asked.set()
+        return right(user, seed)
+
+    outcomes = list(answerer(ScriptedRuntime(answer)).answer_all(LINES[:30]))
+    assert [outcome.input for outcome in outcomes] == LINES[:30]
+    assert {outcome.status for outcome in outcomes} == {"valid"}
 
 
 def test_a_batch_that_is_stopped_stops_no_other_on_the_same_servers() -> None:

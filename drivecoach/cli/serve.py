@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 from urllib.parse import urlsplit
 
@@ -85,12 +84,8 @@ def _load(model: str, domain: str | None, guard: str | None, name: str | None) -
             show.stderr.print(f"note: guard {best}, for the domain {found.name} has no {lacks}", markup=False)
         return best
 
-    if name is None and Path(model).is_dir():
-        from drivecoach.pipeline import Run
-
-        name = Run.open(Path(model)).recipe.export.name
     return open_served(
-        model_path(model),
+        model_path(model, domain),
         name,
         lambda runtime: domain_of(runtime.metadata, model, domain, constrain=False),
         choose,

@@ -11,7 +11,7 @@ from pathlib import Path
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DrivecoachError, ModelError, first_line
 from drivecoach.infer import Engine, Guard, Outcome, Question
-from drivecoach.runtime import Runtime, open_runtime
+from drivecoach.runtime import Runtime, address, open_runtime
 from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.serve.limits import LIMITS, Limits
 from drivecoach.serve.model import ServedModel
@@ -65,7 +65,8 @@ def open_served(
     limits: Limits = LIMITS,
 ) -> Served:
     """Load ``model``, a GGUF file or ``KIND:MODEL``, and warm it."""
-    gguf = ServedModel(Path(model), name) if Path(model).is_file() else None
+    kind, place = address(model)
+    gguf = ServedModel(Path(place), name) if kind == "llamacpp" else None
     runtime: Runtime = gguf.runtime if gguf else open_runtime(model)
     try:
         domain = find_domain(runtime)

@@ -17,7 +17,7 @@ from drivecoach.infer import Outcome
 from drivecoach.serve.current import Current
 
 REQUESTS = logging.getLogger("drivecoach.requests")
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for every count, of no use here
+disable_created_metrics()  # a second line for every count, of no use here
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -26,16 +26,14 @@ class Metrics:
 
     def __init__(self, current: Current) -> None:
         self.current = current
-        self.registry = CollectorRegistry()
-        named = {"registry": self.registry}
-        self.requests = Counter("drivecoach_requests", "Requests answered.", ["endpoint", "status"], **named)
-        self.errors = Counter("drivecoach_errors", "Requests with a status of 500 or more.", ["endpoint"], **named)
-        self.seconds = Histogram(
-            "drivecoach_request_seconds", "From a request's head to the end of its answer.", ["endpoint"],
-            buckets=_SECONDS, **named,
-        )  # fmt: skip
-        self.outcomes = Counter("drivecoach_outcomes", "States answered by /coach.", ["status", "source"], **named)
-        self.replaced = Counter("drivecoach_guard_replacements", "Answers that the guard replaced.", **named)
+        self.registry = here = CollectorRegistry()
+        by, said = ["endpoint"], "From a request's head to the end of its answer."
+        self.requests = Counter("drivecoach_requests", "Requests answered.", [*by, "status"], registry=here)
+        self.errors = Counter("drivecoach_errors", "Requests with a status of 500 or more.", by, registry=here)
+        self.seconds = Histogram("drivecoach_request_seconds", said, by, buckets=_SECONDS, registry=here)
+        outcome = ["status", "source"]
+        self.outcomes = Counter("drivecoach_outcomes", "States answered by /coach.", outcome, registry=here)
+        self.replaced = Counter("drivecoach_guard_replacements", "Answers that the guard replaced.", registry=here)
         for name, text, value in (
             ("drivecoach_queue_waiting", "Requests that wait.", lambda: current.served.queue.waiting),
             ("drivecoach_queue_working", "Requests that are worked on.", lambda: current.served.queue.working),
@@ -43,8 +41,8 @@ class Metrics:
             ("drivecoach_reloads", "Models put in another's place.", lambda: current.reloads),
             ("drivecoach_failed_reloads", "Models that could not be.", lambda: current.failed_reloads),
         ):
-            Gauge(name, text, **named).set_function(value)
-        self.model = Gauge("drivecoach_model", "1 for the model that is served.", ["name", "sha256"], **named)
+            Gauge(name, text, registry=here).set_function(value)
+        self.model = Gauge("drivecoach_model", "1 for the model that is served.", ["name", "sha256"], registry=here)
 
     @property
     def is_ready(self) -> bool:

@@ -42,9 +42,9 @@ class ServedModel:
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
+        self.runtime = LlamaCpp(path)
         self.name = file_name(path) if name is None else name
         check_model_name(self.name)
-        self.runtime = LlamaCpp(path)
         self.runtime.start()
         self.chat: Chat = self.runtime.chat
         self.thinks = self.runtime.thinks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domain.form import ModelForm
@@ -76,7 +76,7 @@ def _schemas(domain: AnyDomain) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "input": {**_TEXT, "description": "the state in its one canonical form"},
-            "status": {"enum": list(Status.__args__)},
+            "status": {"enum": list(get_args(Status))},
             "source": {"enum": ["model", "rules"], "description": "who answered"},
             "answer": {"anyOf": [_reference("Answer"), {"type": "null"}]},
             "violations": {"type": "array", "items": violation},
@@ -113,9 +113,14 @@ def _state(domain: AnyDomain) -> JsonObject:
         fields = {alias: name for name, alias in domain.input.names.items()}
         if any(alias != name for alias, name in fields.items()):
             forms.append(_renamed(domain.input.schema, fields))
-    line = {**_TEXT, "description": "a state as one line of text"}
-    given = {"anyOf": [*forms, line]}
-    under = {"type": "object", "properties": {"input": given}, "required": ["input"], "additionalProperties": False}
+    line: JsonObject = {**_TEXT, "description": "a state as one line of text"}
+    given: JsonObject = {"anyOf": [*forms, line]}
+    under: JsonObject = {
+        "type": "object",
+        "properties": {"input": given},
+        "required": ["input"],
+        "additionalProperties": False,
+    }
     return {"anyOf": [*forms, line, under]}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive
@@ -61,7 +61,8 @@ class WorkQueue:
         future = self._start(lambda: job(left.is_set))
         gone = asyncio.ensure_future(_gone(receive))
         try:
-            await asyncio.wait({future, gone}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            watched: set[asyncio.Future[Any]] = {future, gone}
+            await asyncio.wait(watched, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if future.done():
                 return future.result()
             raise WireError(GONE, "the client is gone") if gone.done() else self._late()

@@ -23,10 +23,12 @@ import pytest
 from drivecoach.chat import Chat, Message
 from drivecoach.domain import JsonObject
 from drivecoach.domains.driving import DRIVING
+from drivecoach.errors import ModelError
 from drivecoach.files import sha256
+from drivecoach.infer import strictest
 from drivecoach.runtime import Completion
 from drivecoach.runtime.llamacpp import LlamaCpp
-from drivecoach.serve.current import Served
+from drivecoach.serve.current import Served, open_served
 from drivecoach.serve.limits import LIMITS, Limits
 from drivecoach.serve.model import ServedModel, file_name
 from tests.support.scripted_model import write_scripted_gguf
@@ -299,6 +301,11 @@ def test_a_new_model_takes_the_place_of_the_old_without_a_dropped_request(
     text = "".join(server.errors)
     assert re.search(r"^\S+Z POST /coach 200 \d+\.\d ms$", text, re.MULTILINE)
     assert "场地类型" not in text and "Traceback" not in text
+
+
+def test_a_file_that_is_not_there_is_an_error_in_words() -> None:
+    with pytest.raises(ModelError, match="no model at"):
+        open_served("no such.gguf", None, lambda _: DRIVING, strictest)
 
 
 def test_the_rules_are_served_without_any_file() -> None:

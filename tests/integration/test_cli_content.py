@@ -144,6 +144,7 @@ def test_texts_that_look_like_formulas_are_texts(run: Run, tmp_path: Path) -> No
 
 def test_a_correct_table_is_imported_whatever_excel_saved_it_as(run: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "few.jsonl", some_pairs(8))
+    assert run("data", "export", "few.jsonl").out == "few.xlsx: 8 pairs\n", "beside the pairs"
     assert run("data", "export", "few.jsonl", "a.csv").code == 0
     assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf"), "so that Excel reads Chinese"
     (tmp_path / "gbk.csv").write_bytes((tmp_path / "a.csv").read_text(encoding="utf-8-sig").encode("gbk"))
@@ -238,8 +239,10 @@ def test_nothing_that_is_there_is_written_over_without_a_word(run: Run, tmp_path
     refused(run("data", "generate", "pairs.xlsx"), "already there", "--replace")
     assert (tmp_path / "pairs.xlsx").read_bytes() == before
     assert run("data", "import", "pairs.xlsx", "few.jsonl", "--replace").code == 0
+    refused(run("data", "export", "other.xlsx"), "data export datasets/driving.json other.xlsx")
     for arguments in (
         ("export", "pairs.xlsx", "pairs.xlsx", "--replace"),
+        ("export", "pairs.xlsx", "--replace"),
         ("export", "few.jsonl", "few.txt"),
         ("import", "pairs.xlsx", "pairs.csv"),
         ("import", "few.jsonl", "other.jsonl"),

@@ -59,7 +59,9 @@ def generate(
 @app.command("export")
 def export(
     source: Annotated[Path, typer.Argument(help="Pairs, in any form that check reads.")],
-    target: Annotated[Path, typer.Argument(help="The table: .xlsx, .csv or .tsv.")],
+    target: Annotated[
+        Path | None, typer.Argument(help="The table: .xlsx (default: beside the pairs), .csv or .tsv.")
+    ] = None,
     domain: DomainName = "driving",
     replace: Replace = False,
     json: AsJson = False,
@@ -71,12 +73,12 @@ def export(
     done = export_table(source, target, load_domain(domain), replace=replace)
     if json:
         faults = {"refused": [_brief(row) for row in done.refusals], "warnings": [_brief(row) for row in done.warnings]}
-        show.as_json({"rows": done.rows, "written": str(target), **faults})
+        show.as_json({"rows": done.rows, "written": str(done.target), **faults})
         return
     for name, rows in (("refused by a check", done.refusals), ("with a warning", done.warnings)):
         if rows:
             show.stderr.print(f"{len(rows)} rows {name}: see the column faults", markup=False)
-    show.stdout.print(f"{target}: {done.rows:,} pairs", markup=False)
+    show.stdout.print(f"{done.target}: {done.rows:,} pairs", markup=False)
 
 
 @app.command("import")

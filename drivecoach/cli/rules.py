@@ -64,6 +64,7 @@ def rules(
     outputs = {name: path for name, path in (("--html", html), ("--xlsx", xlsx)) if path}
     check_outputs(outputs)
     knowledge = load_domain(domain)
+    show.stderr.print(f"counting how many inputs each rule of {knowledge.name} answers", markup=False)
     table = knowledge.rules()
     if table is None:
         raise DataError(

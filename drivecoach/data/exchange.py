@@ -37,12 +37,20 @@ class Exchanged:
     """The table with what is wrong beside each row, where something is."""
 
 
-def export_table(source: Path, target: Path, domain: AnyDomain, *, replace: bool = False) -> Exchanged:
+def export_table(source: Path, target: Path | None, domain: AnyDomain, *, replace: bool = False) -> Exchanged:
     """Write the pairs of ``source`` as a table with one column a field; see `Columns`.
 
+    ``target`` None is the name of the pairs with ``.xlsx``.
     Rows that are in conflict, repeated, or break an invariant are in it, with a column that says so. Raises DataError,
     and writes nothing, where rows are no pair of one input and one output.
     """
+    if target is None and source.suffix.lower() in SHEETS and not source.exists():
+        raise DataError(
+            f"no pairs are named that {source} is to hold",
+            hint=f"e.g. drivecoach data export datasets/driving.json {source}",
+        )
+    check_file(source)
+    target = target or source.with_suffix(".xlsx")
     _check_target(target, SHEETS, source, replace, f"drivecoach data export {source} pairs.xlsx")
     done, table, notes, unfit = Exchanged(target=target), Columns(domain), dict[int, Note](), list[Refusal]()
     settings = SourceConfig(path=str(source))

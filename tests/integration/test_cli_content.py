@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
+from drivecoach.chat import Chat
 from drivecoach.cli import main
+from drivecoach.config import load_recipe
 from drivecoach.data import check
 from drivecoach.domain import changes
 from drivecoach.domains.driving import DRIVING, RULES
 from drivecoach.domains.driving.words import ACTIONS
 from tests.support.driving import draw_from_few_states, lines
+from tests.support.scripted_model import write_scripted_gguf
 
 ROOT = Path(__file__).parents[2]
 PAIRS = ROOT / "datasets/driving.json"
@@ -140,6 +144,7 @@ def test_texts_that_look_like_formulas_are_texts(run: Run, tmp_path: Path) -> No
 
 def test_a_correct_table_is_imported_whatever_excel_saved_it_as(run: Run, tmp_path: Path) -> None:
     write_rows(tmp_path / "few.jsonl", some_pairs(8))
+    assert run("data", "export", "few.jsonl").out == "few.xlsx: 8 pairs\n", "beside the pairs"
     assert run("data", "export", "few.jsonl", "a.csv").code == 0
     assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf"), "so that Excel reads Chinese"
     (tmp_path / "gbk.csv").write_bytes((tmp_path / "a.csv").read_text(encoding="utf-8-sig").encode("gbk"))
@@ -234,8 +239,10 @@ def test_nothing_that_is_there_is_written_over_without_a_word(run: Run, tmp_path
     refused(run("data", "generate", "pairs.xlsx"), "already there", "--replace")
     assert (tmp_path / "pairs.xlsx").read_bytes() == before
     assert run("data", "import", "pairs.xlsx", "few.jsonl", "--replace").code == 0
+    refused(run("data", "export", "other.xlsx"), "data export datasets/driving.json other.xlsx")
     for arguments in (
         ("export", "pairs.xlsx", "pairs.xlsx", "--replace"),
+        ("export", "pairs.xlsx", "--replace"),
         ("export", "few.jsonl", "few.txt"),
         ("import", "pairs.xlsx", "pairs.csv"),
         ("import", "few.jsonl", "other.jsonl"),
@@ -394,6 +401,44 @@ def test_the_rules_are_a_table_in_every_form(run: Run, tmp_path: Path, monkeypat
         assert f"<td>{row['id']}</td>" in page and row["理由"] in page
     refused(run("rules", "--html", "a", "--xlsx", "a"), "a file that --html writes")
     refused(run("rules", "--html", "/dev/null"), "a device")
+
+
+def test_what_the_model_says_stands_beside_the_rules(run: Run, tmp_path: Path) -> None:
+    said = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门，开近光灯"}'
+    gguf = write_scripted_gguf(tmp_path / "coach.gguf", said, chat=Chat(DRIVING.system))
+    told = [json.loads(run("explain", line, "--model", gguf, "--json").out) for line in lines(3)]
+    for one in told:
+        assert one["model"]["answer"] == json.loads(said) != one["answer"]
+        parts = {part for part in one["answer"] if one["answer"][part] != one["model"]["answer"][part]}
+        assert set(one["model"]["differs in"]) - {"answer", "safe"} == parts
+    shown = run("explain", lines(1)[0], "--model", gguf)
+    assert shown.code == 0 and "the model says" in shown.out and "别空轰油门" in shown.out and shown.err == ""
+    refused(run("explain", lines(1)[0], "--model", "none.gguf"), "none.gguf")
+
+
+# --- the page for authors ---
+
+
+def page_commands(page: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)).splitlines()
+
+
+def test_the_commands_of_the_page_for_authors_work_in_both_languages(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_from_few_states(monkeypatch)
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/driving.json").write_text(json.dumps(some_pairs(5)))
+    commands = page_commands("authors.md")
+    assert commands == page_commands("authors.zh.md") and len(commands) == 8
+    *others, train = commands
+    for command in others:
+        assert run(*shlex.split(command)[1:]).code == 0, command
+    assert (tmp_path / "rules.html").is_file()
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    recipe, overrides = shlex.split(train)[2], re.findall(r"--set (\S+)", train)
+    assert load_recipe(tmp_path / recipe, overrides).data.path.endswith("mine.jsonl")
 
 
 def test_changes_need_no_rules() -> None:

@@ -32,7 +32,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         said = (isinstance(error, OSError) and error.strerror) or error
         raise RecipeError(f"cannot read recipe {path}: {said}", hint="a recipe is a UTF-8 YAML file") from None
     except NOT_YAML as error:
-        raise RecipeError(f"{path} is not valid YAML: {reason(error) or 'nested too deep'}", hint="compare it with recipes/nano.yaml") from None
+        said = reason(error) or "nested too deep"
+        raise RecipeError(f"{path} is not valid YAML: {said}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
     raw = _placed(raw, path.parent)

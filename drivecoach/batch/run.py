@@ -133,9 +133,9 @@ def journal_of(output: Path) -> Path:
 
 def check_output(output: Path, inputs: Iterable[Path]) -> None:
     """Raise StorageError, before any work, for an output that would destroy an input, a journal or a device."""
-    if output.name.endswith(_JOURNAL):
+    if output.suffix in (_JOURNAL, ".part"):
         raise StorageError(
-            f"{output} is the name of a journal, which holds the answers of another output",
+            f"{output} is a name that is kept for what lies beside another output",
             hint="name a file that ends in .jsonl, .csv or .parquet",
         )
     check_outputs({"-o": output, "its journal": journal_of(output)}, inputs)

@@ -61,6 +61,8 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
     ):
         if number(key, head) != fits:
             yield Fault(f"{architecture}.{key}", str(number(key)), f"{fits}, {what}")
+    if layers != set(range(len(layers))):
+        yield Fault("blk.*", f"layers {sorted(layers)[:20]}", "all from 0 on")
     for key in (f"{architecture}.context_length", "drivecoach.num_ctx", "drivecoach.num_predict"):
         value = metadata.get(key, 1)
         if not isinstance(value, int) or not 0 < value <= _MOST:

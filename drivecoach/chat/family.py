@@ -117,7 +117,7 @@ def own_family(source: str, end: str, name: str = "own") -> Family:
     if not faults:
         try:
             _ = made.turns
-        except NotTurnByTurn as error:
+        except (NotTurnByTurn, TemplateError) as error:
             faults.append(Fault("conversation", str(error), "each message's content, whole, between fixed texts"))
     if faults:
         raise RecipeError(

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach import stage
-from drivecoach.config import Recipe
+from drivecoach.config import BaseConfig, Recipe
 from drivecoach.data import DataResult
+from drivecoach.errors import ModelError
 from drivecoach.files import sha256
 from drivecoach.text import shown
 from drivecoach.train import bases
@@ -95,8 +96,10 @@ def _base(recipe: Recipe, hub: bool) -> Iterator[Origin]:
     name = base.name or ""
     if base.source == "hub":
         license = _hub_license(name, "model", base.revision) if hub else _NOT_READ
+    elif hub or base.source == "local":
+        license = _local_license(base)
     else:
-        license = _card(Path(bases.locate(base)) / _README).license if hub or base.source == "local" else _NOT_READ
+        license = _NOT_READ
     yield _origin("base_model", base.source, name, recipe.export.base_license or license, base.revision or "")
 
 
@@ -125,6 +128,13 @@ def _origin(kind: str, source: str, name: str, license: str, version: str) -> Or
         ("modelscope", "dataset"): "https://modelscope.cn/datasets/",
     }[source, kind]
     return Origin(kind, short, license, owner, place + name, version)
+
+
+def _local_license(base: BaseConfig) -> str:
+    try:
+        return _card(Path(bases.locate(base)) / _README).license
+    except ModelError:  # all weights were trained, and the base is gone by now
+        return UNKNOWN
 
 
 def _hub_license(name: str, kind: str, revision: str | None) -> str:
@@ -156,10 +166,11 @@ def _card(path: Path) -> _Card:
     named = found.get("license")
     if named == "other":  # stands for a name of its own
         named = found.get("license_name") or named
-    license = AND.join(map(str, named)) if isinstance(named, list) else str(named or UNKNOWN)
+    names = [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str)]
     configs = found.get("configs")
-    files = [config.get("data_files") for config in configs if isinstance(config, dict)] if configs else []
-    return _Card(license, [file for file in files if isinstance(file, str)])
+    listed = configs if isinstance(configs, list) else []
+    files = [config.get("data_files") for config in listed if isinstance(config, dict)]
+    return _Card(AND.join(names) or UNKNOWN, [file for file in files if isinstance(file, str)])
 
 
 def _joined(found: Sequence[Origin]) -> str:

@@ -80,6 +80,11 @@ def test_shipped_templates_pass_the_check_of_ones_own(name: str) -> None:
         ("{% if add_generation_prompt %}A:{% endif %}", "user turn"),
         ("{% for m in messages %}", "not valid Jinja"),
         (
+            "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+            f"<{{{{ m.role }}}}>{{{{ m.content }}}}<end>{{% endfor %}}{OPENED}",
+            "raise_exception",
+        ),
+        (
             f"{{% for m in messages %}}<{{{{ m.role }}}}>{{{{ m.content | trim }}}}<end>{{% endfor %}}{OPENED}",
             "as it is",
         ),

@@ -57,11 +57,18 @@ def test_the_shipped_pairs_are_apache_and_pairs_of_ones_own_are_not_called_so(tm
         ("language: zh", "unknown"),
         ("license: [", "unknown"),
         ("- license", "unknown"),
+        ("license: 5\nconfigs: 5", "unknown"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nlicense: [*b, mit, {x: *b}]", "mit"),
     ],
 )
 def test_a_bases_card_is_read(metadata: str, license: str, tmp_path: Path) -> None:
     card(tiny_base("qwen3", tmp_path / "base"), metadata)
     assert licenses(recipe(tmp_path / "rows.json", {"source": "local", "name": str(tmp_path / "base")}))[0] == license
+
+
+def test_a_base_that_is_gone_by_now_is_unknown(tmp_path: Path) -> None:
+    made = recipe(tmp_path / "rows.json", {"source": "local", "name": str(tmp_path / "gone")})
+    assert licenses(made) == ["unknown", "unknown"]
 
 
 def test_the_hub_is_asked_only_where_that_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

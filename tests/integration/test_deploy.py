@@ -196,7 +196,7 @@ def test_there_is_nothing_to_roll_back_to(run: Run, place: Place, ggufs: tuple[P
     make_run(tmp_path / "runs/one", ggufs[0], INPUTS)
     refused = run("deploy", "--rollback", "--name", place.name, "--host", place.url)
     assert refused.code == 1 and f"no {previous_name(place.name)}" in refused.err and "drivecoach deploy" in refused.err
-    assert run("deploy", "runs/one", "--rollback", "--host", place.url).code == 1
+    assert run("deploy", "runs/one", "--rollback", "--name", place.name, "--host", place.url).code == 1
     assert run("deploy", "--rollback").code == run("deploy").code == 2
     assert run("deploy", "runs/none", "--rollback", "--host", place.url).code == 1
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -27,7 +28,13 @@ class _Seen:
         self.copy: TextIO | None = None
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(self.copy or getattr(sys, self.name), attribute)
+        return getattr(self.copy or getattr(sys, self.name) or _nowhere(), attribute)
+
+
+@cache
+def _nowhere() -> TextIO:
+    """In place of a stream that whoever started this process has closed."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 _STREAMS = (_Seen("stdout"), _Seen("stderr"))

@@ -102,7 +102,17 @@ def test_where_no_log_can_be_written_nothing_is_hidden(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("closed", [1, 2])
 def test_a_closed_stream_is_no_obstacle(closed: int, tmp_path: Path) -> None:
-    code = NOISE + "from drivecoach.quiet import noise_into\nwith noise_into(Path('run.log')):\n    print('x')\n"
+    code = """
+from pathlib import Path
+from drivecoach.cli import show
+from drivecoach.quiet import noise_into
+with noise_into(Path("run.log")):
+    print("x")
+    show.stdout.print("result")
+    show.stderr.print("progress")
+show.table("t", {"a": "b"})
+show.stderr.print("done")
+"""
     command = ["sh", "-c", f'exec "$0" -c "$1" {closed}>&-', sys.executable, code]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)

@@ -146,7 +146,8 @@ def _print(domain: AnyDomain, told: Mapping[str, Any]) -> None:
             rows[name] = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else value
     if (said := told["model"]) is not None:
         rows["the model says"] = "the same" if said["status"] == "valid" and not said["differs in"] else _model(said)
-    show.table(str(told["input"]), rows)
+    show.stdout.print(str(told["input"]), markup=False)  # whole, so that it can be copied
+    show.table("what the rules say", rows)
     if told["one change alone"]:
         table = Table(title="one change alone that changes the answer", title_justify="left")
         for name in ("field", "value", "rule", "answer"):

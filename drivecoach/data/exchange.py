@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
-from typing import Literal
 
 from drivecoach.config import SourceConfig
 from drivecoach.data.check import Pair, Refusal, example_of, scan
@@ -53,7 +52,7 @@ def export_table(source: Path, target: Path | None, domain: AnyDomain, *, replac
     target = target or source.with_suffix(".xlsx")
     _check_target(target, SHEETS, source, replace, f"drivecoach data export {source} pairs.xlsx")
     done, table, notes, unfit = Exchanged(target=target), Columns(domain), dict[int, Note](), list[Refusal]()
-    settings = SourceConfig(path=str(source))
+    settings = _settings(source, table)
     for verdict in scan([settings], domain):
         done.rows += 1
         line = done.rows + 1
@@ -123,14 +122,18 @@ def _free_name(source: Path) -> tuple[Path, str]:
     return next(path for path in names if not path.exists()), stem
 
 
+def _settings(source: Path, table: Columns) -> SourceConfig:
+    """How a file is read: two columns of free text, which could be from anywhere, as cells that export wrote."""
+    cells = table.is_plain and source.suffix.lower() in SHEETS and table.fit(header_of(source))
+    return SourceConfig(path=str(source), format="table" if cells else "auto")
+
+
 class _Refused(Exception):
     """A row was refused: what was written up to there is thrown away."""
 
 
 def _accepted(source: Path, domain: AnyDomain, done: Exchanged) -> Iterator[dict[str, str]]:
-    # Two columns of free text could be from anywhere; here they are cells, as export writes them.
-    form: Literal["table", "auto"] = "table" if Columns(domain).is_plain else "auto"
-    for verdict in scan([SourceConfig(path=str(source), format=form)], domain):
+    for verdict in scan([_settings(source, Columns(domain))], domain):
         done.rows += 1
         if isinstance(verdict, Refusal):
             done.refusals.append(verdict)

@@ -158,7 +158,8 @@ def test_free_text_on_both_sides_is_the_plain_table(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(rows[0]) + "\n")
     for ending in ("csv", "xlsx"):
         export_table(tmp_path / "a.jsonl", tmp_path / f"a.{ending}", TEXT)
-        import_table(tmp_path / f"a.{ending}", tmp_path / f"{ending}.jsonl", TEXT)
+        export_table(tmp_path / f"a.{ending}", tmp_path / f"again.{ending}", TEXT)
+        import_table(tmp_path / f"again.{ending}", tmp_path / f"{ending}.jsonl", TEXT)
         assert [row.value for row in read_rows(tmp_path / f"{ending}.jsonl")] == rows
 
 

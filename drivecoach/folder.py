@@ -9,13 +9,14 @@ from pathlib import Path
 
 from drivecoach.config import Recipe
 from drivecoach.errors import ModelError, RecipeError
+from drivecoach.export.ledger import LEDGER
 from drivecoach.files import replace_folder, restore_folder, write_json
 from drivecoach.lock import locked
 from drivecoach.provenance import Training
+from drivecoach.quiet import LOG
 from drivecoach.train import processes
 
 RECIPE = "recipe.json"
-DEPLOYED = "deployed.json"
 
 
 class RunFolder:
@@ -70,8 +71,10 @@ class RunFolder:
         """Put what was made aside in the place of what it replaces, which is removed only now."""
         if self.path == self.place:
             return
-        if (self.place / DEPLOYED).is_file():  # which servers have a model of this name stays known
-            shutil.copyfile(self.place / DEPLOYED, self.path / DEPLOYED)
+        if (self.place / LEDGER).is_file():  # which servers have a model of this name stays known
+            shutil.copyfile(self.place / LEDGER, self.path / LEDGER)
+        if (self.place / LOG).is_file():  # which this command began in the old folder
+            (self.place / LOG).replace(self.path / LOG)
         replace_folder(self.path, self.place)
         self.path = self.place
         say(f"replace: {self.path} is the new run; the old one is removed")

@@ -11,7 +11,8 @@ from drivecoach import stage
 from drivecoach.config import Recipe
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError, StorageError
-from drivecoach.folder import DEPLOYED, read_recipe
+from drivecoach.export.ledger import read_ledger
+from drivecoach.folder import read_recipe
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat
 from drivecoach.provenance import STAGES, Inputs, find_training
@@ -132,14 +133,10 @@ def _scores(folder: Path) -> dict[str, float]:
 
 def _deployed(folder: Path) -> list[str]:
     """Where a model was made from this run and is there still; ``until`` says that another took its name."""
-    try:
-        found = json.loads((folder / DEPLOYED).read_text(encoding="utf-8"))
-        current = [made for made in found if made.get("until") is None]
-        exported = stage.read_manifest(folder / "export", stage.AnyResult)
-        now = json.dumps(exported.results.root) if exported else ""
-        return [
-            f"{made['name']} on {made['host']}" + ("" if made["file"] in now else " (older weights)")
-            for made in current
-        ]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return []
+    exported = stage.read_manifest(folder / "export", stage.AnyResult)
+    now = json.dumps(exported.results.root) if exported else ""
+    return [
+        f"{made.name} on {made.host}" + ("" if made.file in now else " (older weights)")
+        for made in read_ledger(folder)
+        if made.until is None
+    ]

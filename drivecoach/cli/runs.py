@@ -100,7 +100,7 @@ def export(run_folder: RunFolder, no_deploy: NoDeploy = False, as_json: AsJson =
     """Merge, write GGUF files and the Modelfile, prove their equality, and deploy where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
     say_stale(run.folder, {name: reason for name, reason in run.stale().items() if name in ("data", "train")})
-    with noise_into(run.folder / LOG):
+    with run.held(), noise_into(run.folder / LOG):
         results = run.export()
     deployed = None if no_deploy else deploy_where_it_runs(run)
     if as_json:
@@ -118,7 +118,7 @@ def evaluate(
     """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
     run = _open_run(run_folder, quiet=as_json, domain=domain)
     say_stale(run.folder, run.stale())
-    with noise_into(run.folder / LOG):
+    with run.held(), noise_into(run.folder / LOG):
         scores = run.evaluate(constrained=constrain)
     if as_json:
         show.as_json(scores)

@@ -66,8 +66,8 @@ def fields(recipe: Recipe, run: Path) -> dict[str, str | int]:
     trained = stage.read_manifest(run / "train", TrainResult)
     prepared = stage.read_manifest(run / "data", DataResult)
     date = trained.date[:10] if trained else UNKNOWN
-    sources: Any = prepared.inputs["sources"] if prepared else []
-    found = origins(recipe, hub=True, digests=[source.get("sha256") for source in sources])
+    data: Any = prepared.inputs["data"] if prepared else {}
+    found = origins(recipe, hub=True, digests=[source.get("sha256") for source in data.get("mix") or [data]])
     made: dict[str, str | int] = {
         "general.name": recipe.export.name,
         "general.version": recipe.export.version or date,

@@ -230,10 +230,10 @@ def test_an_alias_is_a_copy_and_an_override_changes_one_place(write) -> None:
     text = "name: mine\ndata: {mix: [&a {path: a.jsonl, share: 0.5}, {<<: *a, path: b.jsonl}]}\nbase: {source: nano}\n"
     recipe = load_recipe(write(text))
     assert [Path(source.path).name for source in recipe.data.mix] == ["a.jsonl", "b.jsonl"]
-    shared = "train: {lora: &l {r: 8}}\nexport: {name: *n}\n"
+    shared = "train: {lora: &l {r: 8}}\nexport: {author: *n}\n"
     again = load_recipe(write(MINIMAL.replace("mine", "&n mine") + shared), ["train.lora.r=4", "name=other"])
     assert again.train.lora is not None and again.train.lora.r == 4
-    assert again.export.name == "mine"
+    assert (again.name, again.export.author) == ("other", "mine")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def trained_run(base: Path, folder: Path, *, lora: bool, **export: Any) -> Run:
         longest_row=1,
         loss=1.0,
         validation_loss=None,
+        exact_match=None,
         best=None,
         forgetting=None,
     )
@@ -94,7 +95,7 @@ def test_a_file_says_what_it_is_and_the_merged_folder_can_go(base: Path, tmp_pat
     file = run.folder / "export" / "coach-f16.gguf"
     found = read_metadata(file)
     general = Keys.General
-    digest = json.loads((run.folder / "data" / stage.MANIFEST).read_text())["inputs"]["sources"][0]["sha256"]
+    digest = json.loads((run.folder / "data" / stage.MANIFEST).read_text())["inputs"]["data"]["sha256"]
     assert {
         general.NAME: "coach",
         general.AUTHOR: "驾校",
@@ -114,7 +115,7 @@ def test_a_file_says_what_it_is_and_the_merged_folder_can_go(base: Path, tmp_pat
     assert license in file.with_name("Modelfile").read_text(encoding="utf-8")
 
     assert not (run.folder / "export" / "merged").exists()
-    run.evaluate(lambda rows: lambda: None)
+    run.evaluate()
     said: list[str] = []
     run.say = said.append
     assert run.export() == first and said == ["export: unchanged, skipped"], "no later stage relies on the folder"

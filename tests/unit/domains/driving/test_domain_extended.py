@@ -99,7 +99,8 @@ def test_in_clear_weather_the_shipped_rules_answer(sample: list[Any]) -> None:
 def test_nothing_dangerous_becomes_milder(sample: list[Any]) -> None:
     for state in sample:
         shipped = DRIVING.teach(VehicleState.model_validate(state.model_dump(exclude={"weather"})))
-        assert not SCHOOL.unsafe(shipped, SCHOOL.teach(state)), SCHOOL.write_input(state)
+        taught = SCHOOL.teach(state)
+        assert shipped.level != "危险" or taught.level == "危险", SCHOOL.write_input(state)
 
 
 @pytest.mark.parametrize(("line", "rule"), [(SNOW, "W01"), (PARKED, "W03")])

@@ -96,6 +96,6 @@ def plot(folder: Path, name: str) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
     exact.set_visible(bool(exact.lines))
-    loss.legend(handles=[*loss.lines, *exact.lines], loc="best")
+    figure.legend(handles=[*loss.lines, *exact.lines], loc="outside lower center", ncols=3)
     with written_aside(folder / PLOT) as part:
         figure.savefig(part, format="png", dpi=120)

@@ -87,7 +87,7 @@ def check_outputs(outputs: Mapping[str, Path], inputs: Iterable[Path] = ()) -> N
         where, part = f"{name} {path}".strip(), _aside(path)
         for written, said in ((path, ""), (part, f"is written aside as {part.name}, which ")):
             try:
-                kind = not_regular(written)
+                kind = "a device" if _is_special(written) else not_regular(written)
             except OSError as error:
                 raise cannot_write(path, error) from error
             except ValueError:  # a null character
@@ -116,6 +116,12 @@ def not_regular(path: Path) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
     return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path names no place on a disk, such as /dev/stdout, which may lead to a regular file."""
+    parts = path.absolute().parts
+    return parts[1:2] in (("dev",), ("proc",)) and parts[1:3] != ("dev", "shm")
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:

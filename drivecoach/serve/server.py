@@ -135,4 +135,5 @@ def run(app: Starlette, listener: socket.socket, reload: Callable[[], Awaitable[
     logger = logging.getLogger("drivecoach")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False
     _Server(configure(app), reload).run(sockets=[listener])

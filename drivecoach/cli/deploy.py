@@ -11,7 +11,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
 from drivecoach.cli.listing import say_stale
-from drivecoach.errors import DataError, ModelError, RuntimeFailure, StorageError
+from drivecoach.errors import ModelError, RuntimeFailure, StorageError
 
 if TYPE_CHECKING:
     from drivecoach.export.deploy import Deployed
@@ -82,7 +82,11 @@ def deploy_run(
             raise ModelError(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
-    candidate = deploying.Candidate(sent, run.chat, run.recipe.export, _inputs(run), quantize, local)
+    rows, pairs = run.sample(FULL.states)
+    if rows != "held-out test rows":
+        run.say(f"deploy: no test rows were held out (data.test): the proof asks {rows}")
+    inputs = [pair.input for pair in pairs]
+    candidate = deploying.Candidate(sent, run.chat, run.recipe.export, inputs, quantize, local)
     sent_hash = sha256(sent)
     scores = ledger.scores_of(run.folder, sent_hash)
     if not scores:
@@ -116,19 +120,6 @@ def deploy_run(
         kept = deploying.previous_name(deployed.name)
         run.say(f"deploy: {kept} is what was there; back to it: drivecoach deploy --rollback --name {deployed.name}")
     return deployed
-
-
-def _inputs(run: Run) -> list[str]:
-    """What the proof asks: held-out inputs, where there are none those that were trained on."""
-    if held_out := [pair.input for pair in run.pairs("test")]:
-        return held_out
-    if trained := [pair.input for pair in run.pairs("train")]:
-        run.say(f"deploy: {run.folder} has no held-out rows (data.test), so the proof asks rows that were trained on")
-        return trained
-    raise DataError(
-        f"{run.folder}/data holds no rows, so there is nothing to prove the model with",
-        hint="make the run's data anew: drivecoach tune RECIPE",
-    )
 
 
 def deploy_where_it_runs(run: Run) -> Deployed | None:

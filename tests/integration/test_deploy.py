@@ -242,7 +242,7 @@ def test_a_run_without_usable_rows_has_nothing_to_be_proved_with(
         assert server.models == {}
         rows.rmdir()
         rows.write_text("")
-        assert "rows that were trained on" in run(*deploying).out
+        assert "the proof asks training rows" in run(*deploying).out
         rows.with_name("train.jsonl").write_text("")
         refused = run(*deploying)
-        assert refused.code == 1 and "nothing to prove" in refused.err
+        assert refused.code == 1 and "holds no pairs" in refused.err

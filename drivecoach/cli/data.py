@@ -189,7 +189,8 @@ def source_of(path: Path, form: str, columns: list[str]) -> SourceConfig:
     if not all(theirs for _, _, theirs in pairs):
         raise RecipeError("--column is of the form OURS=THEIRS", hint="e.g. --column input=parent_text")
     try:
-        return SourceConfig(path=str(path), format=form, columns={ours: theirs for ours, _, theirs in pairs})
+        given = {"path": str(path), "format": form, "columns": {ours: theirs for ours, _, theirs in pairs}}
+        return SourceConfig.model_validate(given)
     except ValidationError:
         raise RecipeError(
             f"there is no format {form!r}", hint="choose one of: auto, " + ", ".join([*sorted(FORMATS), TABLE])

@@ -60,7 +60,7 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
         ("embedding_length", width, "the width of token_embd.weight"),
         ("rope.dimension_count", head, "the width of a head"),
     ):
-        if number(key, head) != fits:
+        if number(key, head if key.startswith("rope") else 0) != fits:
             yield Fault(f"{architecture}.{key}", str(number(key)), f"{fits}, {what}")
     if layers != set(range(len(layers))):
         yield Fault("blk.*", f"layers {sorted(layers)[:20]}", "all from 0 on")

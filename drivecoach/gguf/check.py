@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from drivecoach.errors import Fault, ModelError
 from drivecoach.gguf.architectures import ARCHITECTURES
-from drivecoach.gguf.reader import Header, Scalar, read_header
+from drivecoach.gguf.reader import STRING, Field, Header, Scalar, read_header
 
 _MOST = 1 << 30
 """Of tokens: llama.cpp counts them in 32 bits."""
@@ -59,7 +60,7 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
         ("embedding_length", width, "the width of token_embd.weight"),
         ("rope.dimension_count", head, "the width of a head"),
     ):
-        if number(key, head) != fits:
+        if number(key, head if key.startswith("rope") else 0) != fits:
             yield Fault(f"{architecture}.{key}", str(number(key)), f"{fits}, {what}")
     if layers != set(range(len(layers))):
         yield Fault("blk.*", f"layers {sorted(layers)[:20]}", "all from 0 on")
@@ -69,9 +70,12 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
             yield Fault(key, repr(value), f"1 to {_MOST}")
     if not heads or not groups or heads % groups:
         yield Fault(f"{architecture}.attention.head_count_kv", f"{groups} of {heads} heads", "a divisor of the heads")
-    tokens = header.fields.get("tokenizer.ggml.tokens")
-    if tokens is not None and tokens.count != rows:
-        yield Fault("tokenizer.ggml.tokens", f"{tokens.count} tokens", f"{rows}, the rows of token_embd.weight")
+    if "tokenizer.ggml.tokens" in header.fields:
+        tokens = _texts(header.fields["tokenizer.ggml.tokens"])
+        if len(tokens) != rows:
+            yield Fault("tokenizer.ggml.tokens", f"{len(tokens)} tokens", f"{rows}, the rows of token_embd.weight")
+        if doubles := len(tokens) - len(set(tokens)):
+            yield Fault("tokenizer.ggml.tokens", f"{doubles} that were there before", "each token once")
     for key, value in metadata.items():
         if key.endswith("_token_id") and (not isinstance(value, int) or not 0 <= value < rows):
             yield Fault(key, repr(value), f"0 to {rows - 1}")
@@ -86,3 +90,16 @@ def _faults(header: Header, metadata: dict[str, Scalar]) -> Iterator[Fault]:
             yield Fault(tensor.name, f"{tensor.shape[1:]} rows", "{}, by the header's {}".format(*sizes[role]))
         if role.endswith("norm.weight") and tensor.type != "F32":
             yield Fault(tensor.name, tensor.type, "F32")
+
+
+def _texts(field: Field) -> list[bytes]:
+    """The texts of an array, as they stand in the file; none where it holds something else."""
+    at = 8 + struct.unpack_from("<Q", field.raw)[0] + 4  # behind the key and the type
+    if struct.unpack_from("<I", field.raw, at)[0] != STRING:
+        return []
+    texts, at = [], at + 12
+    while at < len(field.raw):
+        end = at + 8 + struct.unpack_from("<Q", field.raw, at)[0]
+        texts.append(field.raw[at + 8 : end])
+        at = end
+    return texts

@@ -21,7 +21,7 @@ MAGIC = b"GGUF"
 Scalar = str | int | float | bool
 """What one metadata entry can hold, arrays aside."""
 _ALIGNMENT = 32
-_STRING, _ARRAY = 8, 9
+STRING, _ARRAY = 8, 9
 # GGUF value type -> struct code of one value.
 _SCALARS = {
     0: "<B",
@@ -40,11 +40,10 @@ _SCALARS = {
 
 @dataclass(frozen=True)
 class Field:
-    """One metadata entry: its value (None for an array), its bytes in the file, key included, an array's length."""
+    """One metadata entry: its value (None for an array) and its bytes in the file, key included."""
 
     value: Scalar | None
     raw: bytes
-    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,8 @@ class _Parser:
         for _ in range(n_fields):
             start = self.at
             key = self.string()
-            kind = self.scalar("<I")
-            if kind == _ARRAY:
-                count = self.array()
-                fields[key] = Field(None, self.data[start : self.at], count)
-            else:
-                fields[key] = Field(self.value(kind), self.data[start : self.at])
+            value = self.value(self.scalar("<I"))
+            fields[key] = Field(value, self.data[start : self.at])
         alignment = fields["general.alignment"].value if "general.alignment" in fields else _ALIGNMENT
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise self.damaged(f"general.alignment is {alignment!r}, not a power of two")
@@ -155,21 +150,19 @@ class _Parser:
             raise self.damaged(f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind.name})")
         return name, kind.name, shape, offset, prod(shape) // block * size
 
-    def value(self, kind: int) -> Scalar:
-        if kind == _STRING:
+    def value(self, kind: int) -> Scalar | None:
+        if kind == STRING:
             return self.string()
-        found: Scalar = self.scalar(self.code(kind))
-        return found
-
-    def array(self) -> int:
-        """Pass over an array; how many values it has."""
+        if kind != _ARRAY:
+            found: Scalar = self.scalar(self.code(kind))
+            return found
         inner, count = self.scalar("<I"), self.scalar("<Q")
-        if inner == _STRING:
+        if inner == STRING:
             for _ in range(count):
                 self.skip(self.scalar("<Q"))
         else:
             self.skip(count * struct.calcsize(self.code(inner)))
-        return int(count)
+        return None
 
     def code(self, kind: int) -> str:
         if kind not in _SCALARS:

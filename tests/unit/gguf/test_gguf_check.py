@@ -79,6 +79,17 @@ def test_what_llama_cpp_could_not_take_is_named(whole: Path, key: str, code: str
     assert [fault.where for fault in caught.value.faults] == [key]
 
 
+def test_a_token_that_is_there_twice_is_named(whole: Path) -> None:
+    """llama.cpp ends the process over it."""
+    raw = read_header(whole).fields["tokenizer.ggml.tokens"].raw
+    one, two = (struct.pack("<Q", 1) + text for text in (b"A", b"B"))
+    content = whole.read_bytes().replace(raw, raw.replace(one, two))
+    copy = whole.with_name("doubles.gguf")
+    copy.write_bytes(content)
+    with pytest.raises(ModelError, match="1 that were there before"):
+        read_model(copy)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import PartialState
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, set_seed
 from trl import SFTConfig, SFTTrainer
 
@@ -60,8 +61,12 @@ def fit(backend: Backend, job: Job) -> TrainResult:
 
 
 def _load_base(backend: Backend, job: Job) -> tuple[Any, PreTrainedTokenizerBase]:
+    """The base where it will be trained: what is asked and tried before the first step should not run on the CPU."""
     with memory.explained(job.recipe.train), progress("train: load the base", shown=processes.is_first()):
-        return backend.load(job, dtype(job.recipe.train))
+        model, tokenizer = backend.load(job, dtype(job.recipe.train))
+        if torch.accelerator.is_available() and not job.recipe.train.quantize:  # 4-bit weights are there already
+            model = model.to(PartialState().device)
+    return model, tokenizer
 
 
 def _tokenize(job: Job, tokenizer: PreTrainedTokenizerBase) -> _Rows:

@@ -37,7 +37,7 @@ class LlamaCpp:
         if not path.is_file():
             raise ModelError(
                 f"no model at {path}",
-                hint="give a GGUF file or KIND:MODEL, such as ollama:NAME; `make demo` makes "
+                hint="give a GGUF file, ollama:NAME, or rules (no model); `drivecoach tune nano` makes "
                 "runs/nano/export/goDrive-q4_K_M.gguf",
             )
         if host:

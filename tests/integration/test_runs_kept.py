@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drivecoach.export.ledger import Deployment, end, record
 from drivecoach.files import sha256
 from drivecoach.lock import LOCK
 from tests.integration.test_cli import Run, run
@@ -195,22 +197,25 @@ def test_rows_that_changed_make_the_data_stale(here: Path, run: Run) -> None:
 
 
 def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) -> None:
-    deployed = [
-        {"name": "goDrive", "host": "http://box:11434", "file": "0" * 64, "until": None},
-        {"name": "gone", "host": "http://box:11434", "file": "0" * 64, "until": "2026-01-01"},
-    ]
-    (here / "runs/r/deployed.json").write_text(json.dumps(deployed), encoding="utf-8")
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    made = Deployment(
+        name="gone", host="http://box:11434", digest="1" * 64, date=day, file="0" * 64, scores={}, previous=None
+    )
+    record(here / "runs/r", made)
+    end(here / "runs", made.name, made.host)
+    record(here / "runs/r", made.model_copy(update={"name": "goDrive"}))
     trained_anew(here)
-    for name, recipe in {"empty": None, "torn": "{", "list": "[]", "bytes": "\udcff"}.items():
+    for name, recipe in {"empty": "", "torn": "{", "list": "[]", "bytes": "\udcff"}.items():
         (here / "runs" / name).mkdir()
-        if recipe is not None:
-            (here / "runs" / name / "recipe.json").write_bytes(recipe.encode("utf-8", "surrogateescape"))
+        (here / "runs" / name / "recipe.json").write_bytes(recipe.encode("utf-8", "surrogateescape"))
     shutil.copytree(here / "runs/r", here / "runs/damaged")
     for stage in ("data", "train", "export", "evaluate"):
         (here / f"runs/damaged/{stage}/manifest.json").write_text('{"inputs": 7}', encoding="utf-8")
     (here / "runs/damaged/train/inputs.json").write_text("[", encoding="utf-8")
     (here / "runs/damaged/deployed.json").write_text("7", encoding="utf-8")
     (here / "runs/a file").write_text("", encoding="utf-8")
+    (here / "runs/refused").mkdir()
+    (here / "runs/refused/run.log").write_text("--- train recipe.yaml", encoding="utf-8")  # which makes no run of it
 
     listed = {Path(entry["folder"]).name: entry for entry in json.loads(run("runs", "--json").out)}
     assert set(listed) == {"r", "empty", "torn", "list", "bytes", "damaged"}

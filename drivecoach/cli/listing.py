@@ -32,7 +32,7 @@ def runs(
         return
     table = Table(title=Text(str(folder)), title_justify="left")
     for column in ("run", "base", "rows", "trained", "right", "deployed", "state"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for entry in entries:
         table.add_row(*(Text(cell) for cell in _cells(entry)))
     show.stdout.print(table)

@@ -34,6 +34,8 @@ class LlamaCpp:
 
     def __init__(self, model: str | Path, host: str | None = None, *, timeout: float = TIMEOUT) -> None:
         path = Path(model)
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder", hint=f"name a GGUF file; a run's are in {path / 'export'}")
         if not path.is_file():
             raise ModelError(
                 f"no model at {path}",

@@ -196,7 +196,9 @@ def test_rows_that_changed_make_the_data_stale(here: Path, run: Run) -> None:
     assert "stale" not in run("evaluate", "runs/r").err, "nobody can tell"
 
 
-def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) -> None:
+def test_runs_are_listed_with_all_that_is_known_of_them(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     day = datetime(2026, 1, 1, tzinfo=UTC)
     made = Deployment(
         name="gone", host="http://box:11434", digest="1" * 64, date=day, file="0" * 64, scores={}, previous=None
@@ -228,6 +230,8 @@ def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) ->
     assert entry["stale"] == {"export": "the train stage was made anew"}
     table = run("runs").out
     assert all(text in table for text in ("nano", "test 0.00%", "goDrive on", "stale: export", "broken: runs/torn"))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "…" not in run("runs").out, "a word that is too long is folded, not cut off"
     assert run("runs", "--runs", "nowhere").out.startswith("no runs in nowhere")
     assert json.loads(run("runs", "--runs", "nowhere", "--json").out) == []
 

@@ -26,6 +26,7 @@ ORDER = (
     "config",
     "chat",
     "data",
+    "native",
     "gguf",
     "runtime",
     "infer",

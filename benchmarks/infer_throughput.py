@@ -49,7 +49,7 @@ def main() -> None:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert server.stdout is not None  # noqa: S101
-        url = server.stdout.readline().split()[2]
+        url = server.stdout.readline().partition(" on ")[2].split()[0]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "states.txt")
             path.write_text("\n".join(lines), encoding="utf-8")

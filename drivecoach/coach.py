@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, cast, overload
 
 from drivecoach.batch.answerer import Answerer
+from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.run import Settings
 from drivecoach.domain import Domain
+from drivecoach.domain.form import ModelForm
 from drivecoach.domains.stored import find_domain
-from drivecoach.errors import AnswerError
-from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question
-from drivecoach.runtime import TIMEOUT
+from drivecoach.errors import AnswerError, ModelError
+from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question, check_guard
+from drivecoach.runtime import RULES, TIMEOUT
+from drivecoach.runtime.rules import Rules
 
 if TYPE_CHECKING:
     from drivecoach.domains.driving import Answer as DrivingAnswer
@@ -25,22 +31,25 @@ PATIENCE = 10.0
 
 
 class Coach(Generic[Input, Answer]):
-    """A coach on ``ollama:NAME`` (``hosts``: its addresses) or on a GGUF file that drivecoach exported.
+    """A coach on ``ollama:NAME`` (``hosts``: its addresses), on a GGUF file that drivecoach exported, or on ``rules``.
 
     The domain is the one that the model names. For type checkers that is driving, unless ``domain`` is given:
     ``Coach("reefer.gguf", domain=reefer).ask(reading)`` takes and returns that domain's models. ``note`` says where
     the model's domain is not installed and invariants are not checked.
 
     ``guard``: an answer that breaks an invariant is asked for again, then returned as it is (``flag``), replaced by
-    the domain's teacher's (``replace``), or not checked (``off``). ``constrain``: answers are decoded under the
-    answer's JSON Schema. Close it, or use ``with``. Raises RuntimeFailure when no server answers, ModelError for a
-    model that cannot be used.
+    the domain's teacher's (``replace``; ``strict``: so is one whose level is below the teacher's), or not checked
+    (``off``). ``constrain``: answers are decoded under the answer's JSON Schema. ``rules`` ask no model: the domain's
+    teacher answers.
+
+    Close it, or use ``with``. It is safe to use from many threads, not in a forked child. Raises RuntimeFailure when
+    no server answers, ModelError for a model that cannot be used, RecipeError for a guard that the domain cannot have.
     """
 
     @overload
     def __init__(
         self: Coach[VehicleState, DrivingAnswer],
-        model: str,
+        model: str | Path,
         *hosts: str,
         guard: Guard = ...,
         timeout: float = ...,
@@ -50,7 +59,7 @@ class Coach(Generic[Input, Answer]):
     @overload
     def __init__(
         self,
-        model: str,
+        model: str | Path,
         *hosts: str,
         domain: Domain[Input, Answer],
         guard: Guard = ...,
@@ -60,21 +69,33 @@ class Coach(Generic[Input, Answer]):
 
     def __init__(
         self,
-        model: str,
+        model: str | Path,
         *hosts: str,
         domain: Domain[Input, Answer] | None = None,
         guard: Guard = "flag",
         timeout: float = TIMEOUT,
         constrain: bool = False,
     ) -> None:
-        settings = Settings(model, hosts, guard, timeout, min(timeout, PATIENCE), constrain)
-        self._hosts = settings.connect()
+        if not isinstance(model, str | Path):
+            raise ModelError(
+                f"{model!r} names no model", hint="give the path of a GGUF file, ollama:NAME, or rules"
+            )
+        check_guard(guard)
+        patience = min(timeout, PATIENCE)
+        if domain is not None and model == RULES:
+            self._hosts = Hosts([partial(Rules, domain)], patience=patience)
+        else:
+            self._hosts = Settings(os.fspath(model), hosts, guard, timeout, patience, constrain).connect()
         self.note = ""
-        if domain is None:
-            found = find_domain(self._hosts.metadata, model)
-            domain, self.note = cast("Domain[Input, Answer]", found.domain), found.note
+        try:
+            if domain is None:
+                found = find_domain(self._hosts.metadata, str(model))
+                domain, self.note = cast("Domain[Input, Answer]", found.domain), found.note
+            self._engine = Engine(self._hosts.generate, domain, guard, constrain=constrain)
+        except BaseException:
+            self._hosts.close()
+            raise
         self.domain = domain
-        self._engine = Engine(self._hosts.generate, domain, guard, constrain=constrain)
 
     def ask(self, value: Input | str | Mapping[str, object]) -> Answer:
         """The answer for an input: the domain's model, its text, or a mapping of its keys.
@@ -83,7 +104,6 @@ class Coach(Generic[Input, Answer]):
         RuntimeFailure when no server answers.
         """
         read = self.domain.read_input(self._text(value))
-        self._hosts.start()
         return self._reply(self._engine.settle(read, Question(self.domain.write_input(read))))
 
     def ask_many(self, values: Iterable[Input | str | Mapping[str, object]]) -> Iterator[Answer | AnswerError]:
@@ -131,6 +151,9 @@ class Coach(Generic[Input, Answer]):
             return value
         if isinstance(value, Mapping):
             return self.domain.record_text(value)
+        form = self.domain.input
+        if isinstance(form, ModelForm) and not isinstance(value, form.model):
+            return repr(value)  # no input, which its reader says in the domain's words
         return self.domain.write_input(value)
 
     def _reply(self, outcome: Outcome[Answer]) -> Answer:

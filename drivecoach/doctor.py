@@ -93,18 +93,19 @@ def _unsloth() -> Finding:
 
 
 def _ollama(host: str | None) -> Finding:
-    import httpx
-    import ollama
+    from drivecoach.errors import RuntimeFailure
+    from drivecoach.export.ollama import OllamaHost
 
-    client = ollama.Client(host=host, timeout=3)
-    address = str(client._client.base_url)
     try:
-        answer = httpx.get(f"{address}/api/version", timeout=3).raise_for_status()
-        return Finding("Ollama", True, f"{answer.json()['version']} at {address}")
-    except (httpx.HTTPError, ValueError, KeyError):
-        there = "installed, but no server answers" if shutil.which("ollama") else "no server answers"
-        hint = "start it: ollama serve (or set OLLAMA_HOST); without it: drivecoach serve, drivecoach ask"
-        return Finding("Ollama", False, f"{there} at {address}", hint)
+        server = OllamaHost(host, seconds=3)
+        try:
+            return Finding("Ollama", True, f"{server.version()} at {server.url}")
+        finally:
+            server.close()
+    except RuntimeFailure as error:
+        there = "its program is installed, but " if shutil.which("ollama") else ""
+        hint = f"{error.hint}; without it: drivecoach serve, drivecoach ask"
+        return Finding("Ollama", False, there + error.message, hint)
 
 
 def _disk(folder: Path) -> Finding:
@@ -120,9 +121,10 @@ def _hub() -> Finding:
 
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        httpx.get(f"{address}/api/models?limit=1", timeout=5).raise_for_status()
+        with httpx.stream("GET", f"{address}/api/models?limit=1", timeout=5) as answer:  # what it says is not read
+            answer.raise_for_status()
         return Finding("hub", True, address)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         hint = "set HF_ENDPOINT to a mirror, base.source: modelscope, or use local folders"
         return Finding("hub", False, f"{address} cannot be reached ({type(error).__name__})", hint)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from drivecoach.config import load_recipe
 from drivecoach.data import generate
 from drivecoach.domains.driving import DRIVING
-from drivecoach.domains.driving.documents import rules_table
+from drivecoach.domains.driving.documents import rules_page
 from drivecoach.domains.load import load_domain
-from drivecoach.export import modelfile
+from drivecoach.export import about, modelfile
 from drivecoach.pipeline import gguf_name, make_chat
 
 PAIRS = "datasets/driving.json"
@@ -56,7 +56,7 @@ def generated_files(root: Path) -> Iterator[Generated]:
 
 def _texts(root: Path) -> dict[str, str]:
     made = generate.draw(Path(PAIRS).name, DRIVING)
-    rules = rules_table(DRIVING.teacher.rules, DRIVING.space, made.groups, list(DRIVING.features))
+    rules = rules_page(DRIVING.teacher.rules, DRIVING.space, made.groups, list(DRIVING.features))
     texts = {PAIRS: made.pairs, "datasets/README.md": made.card, "docs/driving-rules.md": rules}
     for file, schema in DRIVING.schemas().items():
         texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
@@ -64,7 +64,8 @@ def _texts(root: Path) -> dict[str, str]:
         recipe = load_recipe(path)
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])
         chat = make_chat(recipe, load_domain(recipe.domain))
-        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf)
+        license = about.license_text(about.origins(recipe, hub=False))
+        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf, license)
     return texts
 
 

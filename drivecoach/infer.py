@@ -6,22 +6,24 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 from pydantic import JsonValue
 
 from drivecoach.chat import Message
 from drivecoach.chat.template import split
-from drivecoach.domain import Domain, JsonObject, Violation
-from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
+from drivecoach.domain import AnyDomain, Domain, JsonObject, Violation
+from drivecoach.errors import DrivecoachError, InputError, RecipeError, RuntimeFailure
 from drivecoach.runtime import Completion
 
 Input = TypeVar("Input")
 Answer = TypeVar("Answer")
 
 Status = Literal["valid", "invalid", "failed"]
-Guard = Literal["flag", "replace", "off"]
-"""What happens to an answer that breaks an invariant: marked invalid, replaced by the teacher's answer, or let pass."""
+Guard = Literal["flag", "replace", "strict", "off"]
+"""What happens to an answer that breaks an invariant: ``flag`` marks it invalid, ``replace`` puts the teacher's answer
+in its place, ``strict`` does so too where the answer's level is below the teacher's, ``off`` lets it pass."""
+GUARDS: tuple[Guard, ...] = get_args(Guard)
 
 ASKS = 3
 """How often an invalid answer is asked for, each time but the first with another seed."""
@@ -62,7 +64,7 @@ class Outcome(Generic[Answer]):
     thinking: str = ""
     reason: str = ""
     source: str = "model"
-    """Who answered: ``model``, or ``rules`` where the teacher's answer replaced the model's."""
+    """Who answered: ``model``, or ``rules`` where the answer is the teacher's."""
     seconds: float = 0.0
     """From the question to the runtime until its answer, queueing included."""
 
@@ -102,6 +104,7 @@ class Engine(Generic[Input, Answer]):
     """Asks ``generate`` for one input at a time and judges what comes; safe to use from many threads.
 
     ``asks``: how often an invalid answer is asked for. ``constrain``: answers are decoded under the answer's schema.
+    Raises RecipeError for a guard that does not exist or that the domain cannot have.
     """
 
     generate: Generate
@@ -111,6 +114,9 @@ class Engine(Generic[Input, Answer]):
     constrain: bool = False
     asked_again: int = field(default=0, init=False)
     """Answers that were invalid and asked for again."""
+
+    def __post_init__(self) -> None:
+        check_guard(self.guard, self.domain)
 
     def ask(self, text: str) -> Outcome[Answer]:
         """The outcome for a text; never raises for bad input or a bad answer."""
@@ -123,13 +129,18 @@ class Engine(Generic[Input, Answer]):
         except RuntimeFailure as error:
             return Outcome(1, text, "failed", reason=flat(error))
 
-    def settle(self, value: Input, question: Question) -> Outcome[Answer]:
-        """The outcome for an input that was read; ``question`` holds its canonical text. Raises RuntimeFailure."""
+    def settle(self, value: Input, question: Question, generate: Generate | None = None) -> Outcome[Answer]:
+        """The outcome for an input that was read; ``question`` holds its canonical text. Raises RuntimeFailure.
+
+        ``generate`` is asked in place of the engine's own.
+        """
+        generate = generate or self.generate
         best: Outcome[Answer] | None = None
+        right = self.domain.teach(value) if self.guard == "strict" else None
         schema = self.domain.answer.schema if self.constrain else None
         for ask in range(self.asks):
             try:
-                completion = self.generate(
+                completion = generate(
                     question.text, question.history, think=question.think, seed=ask or None, schema=schema
                 )
             except InputError as error:
@@ -139,25 +150,28 @@ class Engine(Generic[Input, Answer]):
                 if best is None:
                     raise
                 break
-            outcome = self.judge(value, question.text, completion)
+            outcome = self._judge(value, question.text, completion, right)
             if outcome.status == "valid":
                 return outcome
             self.asked_again += ask + 1 < self.asks
             if best is None or best.answer is None:
                 best = outcome
         assert best is not None  # noqa: S101  # asks is at least one
-        right = self.domain.teach(value) if self.guard == "replace" and best.status == "invalid" else None
-        if right is None:
+        if best.status == "invalid" and self.guard == "replace":
+            right = self.domain.teach(value)
+        if best.status != "invalid" or right is None:
             return best
         return replace(
             best, status="valid", answer=right, violations=(), source="rules", reason=f"replaced: {best.reason}"
         )
 
-    def judge(self, value: Input, canonical: str, completion: Completion) -> Outcome[Answer]:
-        """What became of an answer: taken apart, read by the schema, held against the invariants."""
+    def _judge(
+        self, value: Input, canonical: str, completion: Completion, right: Answer | None
+    ) -> Outcome[Answer]:
+        """What became of an answer: taken apart, read by the schema, held against invariants and the right level."""
         parts = split(completion.text)
         outcome: Outcome[Answer] = Outcome(
-            1, canonical, "invalid", thinking=parts.thinking, seconds=completion.seconds
+            1, canonical, "invalid", thinking=parts.thinking, source=completion.source, seconds=completion.seconds
         )
         try:
             answer = self.domain.read_answer(parts.text)
@@ -165,10 +179,37 @@ class Engine(Generic[Input, Answer]):
             reason = flat(error) if completion.finished else "the answer was cut by the token limit"
             return replace(outcome, reason=f"schema: {reason}")
         broken = () if self.guard == "off" else tuple(self.domain.violations(value, answer))
-        if not broken:
+        reasons = ["invariants: " + "; ".join(map(str, broken))] if broken else []
+        if self.guard == "strict" and right is not None and self.domain.is_below(answer, right):
+            reasons.append(f"level {self.domain.level(answer)} is below the rules' {self.domain.level(right)}")
+        if not reasons:
             return replace(outcome, status="valid", answer=answer)
-        reason = "invariants: " + "; ".join(map(str, broken))
-        return replace(outcome, answer=answer, violations=broken, reason=reason)
+        return replace(outcome, answer=answer, violations=broken, reason="; ".join(reasons))
+
+
+def check_guard(guard: object, domain: AnyDomain | None = None) -> None:
+    """Raises RecipeError that lists the guards there are, or says what ``domain`` lacks for this one."""
+    if guard not in GUARDS:
+        raise RecipeError(f"there is no guard {guard!r}", hint=f"choose one of: {', '.join(GUARDS)}")
+    if domain is None or guard in ("flag", "off"):
+        return
+    if not domain.has_teacher:
+        raise RecipeError(
+            f"the guard {guard} needs a teacher, and the domain {domain.name} has none",
+            hint="choose flag, or name a domain that overrides teach: --domain schema.py:domain",
+        )
+    if guard == "strict" and not domain.levels:
+        raise RecipeError(
+            f"the guard strict compares levels, and the domain {domain.name} has none",
+            hint="choose replace, or name the domain's levels (see docs/own-domain.md)",
+        )
+
+
+def strictest(domain: AnyDomain) -> Guard:
+    """The guard that keeps the most from being said wrongly, of those that the domain can have."""
+    if not domain.has_teacher:
+        return "flag"
+    return "strict" if domain.levels else "replace"
 
 
 def digest(text: str) -> bytes:

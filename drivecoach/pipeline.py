@@ -1,33 +1,36 @@
 """The stages of one run, in order: data, train, export, evaluate; each reads the folder before it.
 
 A stage whose manifest names the same inputs is skipped; an interrupted one starts again (training from its last
-checkpoint). The run folder is ``runs/<recipe name>``.
+checkpoint). The run folder is ``runs/<recipe name>``. A training of other settings under the same name is refused, or
+with ``replace`` made in a folder of its own that takes the old one's place once it is complete.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pydantic import BaseModel
 
 from drivecoach import stage
 from drivecoach.chat import Chat, read_family
 from drivecoach.chat.template import split
 from drivecoach.config import Recipe
-from drivecoach.data import SPLITS, DataResult, Pair, identity, prepare, read_pairs
-from drivecoach.domain import AnyDomain, JsonObject
-from drivecoach.domains.load import files_of, load_domain
-from drivecoach.domains.load import identity as domain_identity
+from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
+from drivecoach.domain import AnyDomain
+from drivecoach.domains.load import load_domain
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
-from drivecoach.export.modelfile import check_system
-from drivecoach.files import write_json, write_text
+from drivecoach.export.modelfile import check_text, go_template
+from drivecoach.files import replace_folder, write_lines
+from drivecoach.folder import RunFolder, read_recipe
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
+from drivecoach.progress import progress
+from drivecoach.provenance import Inputs, differences, find_training, note_training, pairs_of
 from drivecoach.train import processes
 from drivecoach.train.backend import Job, check_backend, choose_backend
 from drivecoach.train.result import TrainResult
@@ -36,23 +39,31 @@ if TYPE_CHECKING:
     from drivecoach.evaluate.scores import Evaluation
     from drivecoach.export.run import ExportResult
 
-RECIPE = "recipe.json"
 Say = Callable[[str], None]
-
-PARITY_STATES = 100
-UNIFORM_STATES = 5000
 
 
 class Run:
-    """A run folder and the recipe it belongs to."""
+    """A run folder and the recipe it belongs to.
 
-    def __init__(self, folder: Path, recipe: Recipe, say: Say = print, domain: AnyDomain | None = None) -> None:
-        self.folder = folder
+    Every stage holds the folder's lock while it works; `held` keeps it from one stage to the next.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        say: Say = print,
+        domain: AnyDomain | None = None,
+        *,
+        replace: bool = False,
+    ) -> None:
+        self._folder = RunFolder(folder, replace=replace)
         self.recipe = recipe
         self.domain: AnyDomain = domain or load_domain(recipe.domain)
         self.chat = make_chat(recipe, self.domain)
         check_backend(recipe)
         self.say = say
+        self._has_its_domain = domain is None
 
     @classmethod
     def open(cls, folder: Path, say: Say = print, domain: str | None = None) -> Run:
@@ -61,13 +72,7 @@ class Run:
         Where the recipe's domain is gone (its file was moved, its package uninstalled), the exported model says what
         it is for. Raises ModelError when there is no run.
         """
-        try:
-            recipe = Recipe.model_validate_json((folder / RECIPE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise ModelError(
-                f"{folder} is no run folder (no readable {RECIPE})",
-                hint="train first: drivecoach train RECIPE; runs lie in runs/<recipe name>",
-            ) from None
+        recipe = read_recipe(folder)
         if domain is not None:
             return cls(folder, recipe, say, load_domain(domain))
         try:
@@ -81,40 +86,98 @@ class Run:
         return cls(folder, recipe, say, found.domain)
 
     @property
+    def folder(self) -> Path:
+        """Where the run lies; a replacement lies aside until `take_place`."""
+        return self._folder.path
+
+    @property
     def quantized(self) -> Path:
         """The file that is served: the last quantization of the recipe."""
         return self.folder / "export" / gguf_name(self.recipe, self.recipe.export.quantizations[-1])
 
     def save_recipe(self) -> None:
         """Keep the resolved recipe in the run folder, so that later stages need no more than the folder."""
-        write_json(self.folder / RECIPE, self.recipe.model_dump(mode="json"))
+        self._folder.save_recipe(self.recipe)
+
+    def stale(self) -> dict[str, str]:
+        """The complete stages that were made from something else than there is now, each with what differs."""
+        return (self._inputs() if self._has_its_domain else Inputs(self.folder, self.recipe)).stale()
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the folder for writing, from one stage to the next; another process is told who does."""
+        return self._folder.held()
 
     def prepare(self) -> DataResult:
-        """Check and split the data. Raises DataError when a row is refused, with a rejects file to read."""
-        with processes.first_goes_ahead():
-            return self._prepare()
+        """Check and split the data, and keep the recipe.
+
+        Raises DataError when a row is refused, with a rejects file to read, RecipeError where the folder holds a
+        training of something else.
+        """
+        with self.held(), processes.first_goes_ahead():
+            return self._prepare() if processes.is_first() else self._follow()
 
     def _prepare(self) -> DataResult:
-        data, folder = self.recipe.data, self.folder / "data"
-        inputs: JsonObject = {
-            "sources": [identity(source) for source in data.sources],
-            "domain": {**self._domain_identity()},
-            "template": [self.chat.source, self.chat.end],
-            "split": [data.validation, data.test, data.fraction, data.refused],
-        }
+        inputs, folder = self._inputs().of("data"), self.folder / "data"
+        training = find_training(self.folder)
+        if training and (changes := training.changes(self._inputs().training())):
+            self._folder.make_room(training, [*changes, *self._changes_of_data()], self.say)
+            return self._prepare()
         if (results := stage.finished(folder, inputs, DataResult)) is not None:
+            self.save_recipe()
             self.say("data: unchanged, skipped")
             return results
-        stage.begin(folder)
-        results = prepare(data, self.domain, re.compile(self.chat.family.control), folder)
-        stage.finish(folder, inputs, results, [f"{name}.jsonl" for name in SPLITS])
+        # Beside a training, other pairs are made aside: they must not take the place of those that it has learned.
+        made_in = folder.with_name("data~new") if training else folder
+        if not training:
+            self.save_recipe()
+        stage.begin(made_in)
+        results = prepare(self.recipe.data, self.domain, re.compile(self.chat.family.control), made_in)
+        stage.finish(made_in, inputs, results, [f"{name}.jsonl" for name in SPLITS])
+        if training:
+            if differences((training.inputs or {}).get("pairs"), pairs_of(results)):
+                shutil.rmtree(made_in)
+                self._folder.make_room(training, self._changes_of_data() or ["other pairs"], self.say)
+                return self._prepare()
+            replace_folder(made_in, folder)
+        self.save_recipe()
         parts = f"{results.train} train, {results.validation} validation, {results.test} test"
         self.say(f"data: {results.rows} rows checked, {sum(results.refused.values())} refused: {parts}")
         return results
 
+    def _follow(self) -> DataResult:
+        """What the first of several processes has prepared, in the folder or aside."""
+        inputs, training = self._inputs(), find_training(self.folder)
+        moved = training is not None and bool(training.changes(inputs.training()))
+        if moved or stage.finished(self.folder / "data", inputs.of("data"), DataResult) is None:
+            self._folder.path = self._folder.aside
+        results = stage.finished(self.folder / "data", self._inputs().of("data"), DataResult)
+        if results is None:
+            raise ModelError(f"{self.folder / 'data'} is not complete", hint="run the same command again")
+        return results
+
+    def _changes_of_data(self) -> list[str]:
+        found = stage.read_manifest(self.folder / "data", stage.AnyResult)
+        return differences({**found.inputs}, self._inputs().of("data")) if found else []
+
+    def is_free(self) -> bool:
+        """Whether this very training was begun or finished in the folder, or none at all."""
+        training = find_training(self.folder)
+        return training is None or not (training.changes(self._inputs().training()) or self._changes_of_data())
+
+    def take_place(self) -> None:
+        """Put a run that was made aside in the place of the one that it replaces, which is removed only now."""
+        self._folder.take_place(self.say)
+
     def pairs(self, name: str) -> list[Pair]:
         """The pairs of one split, as `prepare` wrote them."""
         return list(read_pairs(self.folder / "data" / f"{name}.jsonl"))
+
+    def sample(self, count: int) -> tuple[str, list[Pair]]:
+        """The first pairs to try a model with, and what they are: test rows; where there are none, the next best."""
+        for name in ("test", "validation", "train"):
+            if pairs := self.pairs(name)[:count]:
+                return ("training rows" if name == "train" else f"held-out {name} rows"), pairs
+        raise ModelError(f"{self.folder / 'data'} holds no pairs", hint="run: drivecoach tune RECIPE")
 
     def job(self) -> Job:
         """What the training is given, from the pairs that `prepare` wrote."""
@@ -126,133 +189,158 @@ class Run:
             self.pairs("validation"),
             self.folder / "train",
             self.say,
+            self._parent_weights(),
         )
 
+    def _parent_weights(self) -> Path | None:
+        """What the training begins with, where that is another run's outcome."""
+        if (parent := self.recipe.parent) is None:
+            return None
+        folder = Path(parent.run) / "train"
+        manifest = stage.read_manifest(folder, TrainResult)
+        if manifest is None or stage.identity(folder) != parent.fingerprint:
+            raise ModelError(
+                f"{parent.run} no longer holds the training that {self.recipe.name} goes on from",
+                hint=f"go on from what it holds now, under another name: drivecoach tune {parent.run} --resume",
+            )
+        return folder / manifest.results.fitted
+
     def train(self) -> TrainResult:
-        """Fit the model; goes on from the last checkpoint of the same recipe and data."""
-        folder = self.folder / "train"
-        inputs: JsonObject = {
-            "data": self._fingerprint_of("data", DataResult),
-            "vocabulary": stage.fingerprint([*self.domain.vocabulary()]),
-            **self.recipe.model_dump(mode="json", include={"chat", "base", "train"}),
-            "system": self.chat.system,
-            "template": self.chat.source,
-        }
+        """Fit the model; goes on from the last checkpoint of the same recipe and data.
+
+        Raises RecipeError where the folder holds a training of something else.
+        """
+        with self.held():
+            return self._train()
+
+    def _train(self) -> TrainResult:
+        folder, inputs = self.folder / "train", self._inputs().of("train")
         if (done := stage.finished(folder, inputs, TrainResult)) is not None:
             self.say("train: unchanged, skipped")
             return done
+        job = self.job()
         with processes.first_goes_ahead():
             if processes.is_first():
+                training = find_training(self.folder)
+                if training and (changes := training.changes(inputs)):
+                    raise self._folder.refusal(training, changes)
                 stage.begin(folder)
-                self._drop_stale_checkpoints(folder, stage.fingerprint(inputs))
+                if not note_training(folder, inputs):  # nothing whole is here: what is left is of another training
+                    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+                    (folder / "metrics.jsonl").unlink(missing_ok=True)
         backend = choose_backend(self.recipe, self.say)  # before TRL is imported: Unsloth must come first
         from drivecoach.train.trainer import fit
 
-        results = fit(backend, self.job())
+        results = fit(backend, job)
         if processes.is_first():
             stage.finish(folder, inputs, results, [results.fitted])
-        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}")
+            if not self.recipe.train.keep_checkpoints:
+                shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        exact = "" if results.exact_match is None else f", exact {results.exact_match:.1%} on validation rows"
+        self.say(f"train: {results.steps} steps, loss {results.loss:.4f}{exact}")
         return results
 
     def export(self) -> ExportResult:
         """Merge, write the GGUF files and the Modelfile, prove that all of them answer alike."""
+        with self.held():
+            return self._export()
+
+    def _export(self) -> ExportResult:
         from drivecoach.export import run as export_stage
 
         trained = stage.read_manifest(self.folder / "train", TrainResult)
         if trained is None:
             raise ModelError(f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE")
         folder = self.folder / "export"
-        inputs: JsonObject = {
-            "train": self._fingerprint_of("train", TrainResult),
-            "domain": {**self.domain.identity()},
-            **self.recipe.model_dump(mode="json", include={"export"}),
-        }
+        inputs = self._inputs().of("export")
         if (results := stage.finished(folder, inputs, export_stage.ExportResult)) is not None:
             self.say("export: unchanged, skipped")
             return results
         stage.begin(folder)
-        held_out = (self.pairs("test") or self.pairs("train"))[:PARITY_STATES]
-        prompts = [self.chat.prompt(pair.input, pair.history) for pair in held_out]
+        rows, pairs = self.sample(self.recipe.export.parity_states)
         results = export_stage.export(
             self.recipe,
             self.domain,
             self.chat,
             self.folder / "train" / trained.results.fitted,
-            prompts,
-            folder,
+            pairs,
+            rows,
+            self.folder,
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
         return results
 
-    def evaluate(self, advance: Callable[[int], Callable[[], None]], *, constrained: bool = False) -> Evaluation:
+    def evaluate(self, *, constrained: bool = False) -> Evaluation:
         """Score the served file on the test split, and on inputs drawn evenly from all the domain has.
 
-        ``advance(n)`` opens a progress bar of ``n`` rows and returns the function that moves it. ``constrained``:
-        every test also under the answer's JSON Schema.
+        ``constrained``: every test also under the answer's JSON Schema.
         """
-        from drivecoach.evaluate.scores import Case, Evaluation, score
-        from drivecoach.export.run import ExportResult
+        with self.held():
+            return self._evaluate(constrained=constrained)
+
+    def _evaluate(self, *, constrained: bool) -> Evaluation:
+        from drivecoach.evaluate import own_pairs
+        from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
         from drivecoach.runtime import open_runtime
 
         folder = self.folder / "evaluate"
-        inputs: JsonObject = {
-            "export": self._fingerprint_of("export", ExportResult),
-            "data": self._fingerprint_of("data", DataResult),
-            "domain": {**self._domain_identity()},
-            "constrained": constrained,
-        }
+        inputs = {**self._inputs().of("evaluate"), "constrained": constrained}
         if (results := stage.finished(folder, inputs, Evaluation)) is not None:
             self.say("evaluate: unchanged, skipped")
             return results
         stage.begin(folder)
-        seen = {pair.input for name in SPLITS for pair in self.pairs(name)}
-        held_out = self.pairs("test")
+        pairs: dict[str, list[Pair]] = {name: self.pairs(name) for name in SPLITS}
+        beside_rules = own_pairs.compare(self.domain, pairs, folder, self.say)
+        seen = {pair.input for split_ in pairs.values() for pair in split_}
+        limits = self.recipe.evaluate
+        held_out = spread(pairs["test"], limits.rows)
+        if not held_out:
+            self.say("evaluate: there are no test rows (data.test), so no rows that were held out are scored")
         answers = [self.domain.read_answer(split(pair.output).text) for pair in held_out]
         tests = {
             "test": [
                 Case(Question(pair.input, pair.history), answer)
                 for pair, answer in zip(held_out, answers, strict=True)
             ],
-            "uniform": [Case(Question(text), answer) for text, answer in self.domain.uniform(UNIFORM_STATES, seen)],
+            "uniform": [Case(Question(text), answer) for text, answer in self.domain.uniform(limits.states, seen)],
         }
         if self.chat.thinking == "mixed":
             tests["test, not thinking"] = [
                 Case(replace(case.question, think=False), case.expected) for case in tests["test"]
             ]
         scores = {}
+        mistakes: list[Mistake] = []
         with open_runtime(str(self.quantized)) as runtime:
             for name, cases in tests.items():
                 for constrain in (False, True) if constrained else (False,):
                     if cases:
                         label = f"{name}, constrained" if constrain else name
-                        bar = advance(len(cases))
-                        scores[label] = score(runtime, self.domain, cases, bar, constrain=constrain)
+                        with progress(f"evaluate: {label}", len(cases), unit="answer") as task:
+                            scores[label] = score(
+                                runtime,
+                                self.domain,
+                                cases,
+                                task.advance,
+                                constrain=constrain,
+                                test=label,
+                                mistakes=mistakes,
+                                beside=beside_rules if name == "uniform" else None,
+                            )
+        write_lines(folder / MISTAKES, (mistake.model_dump_json() for mistake in mistakes))
         results = Evaluation(scores)
-        stage.finish(folder, inputs, results, [])
+        stage.finish(folder, inputs, results, [MISTAKES, own_pairs.DIFFERENCES])
         return results
 
-    def _fingerprint_of(self, name: str, kind: type[BaseModel]) -> str:
-        """What tells one outcome of an earlier stage from another."""
-        manifest = stage.read_manifest(self.folder / name, kind)
-        if manifest is None:
-            raise ModelError(f"{self.folder / name} is not complete", hint="run: drivecoach tune RECIPE")
-        return stage.fingerprint([manifest.inputs, manifest.results.model_dump(mode="json")])
+    def _inputs(self) -> Inputs:
+        return Inputs(self.folder, self.recipe, self.domain, self.chat)
 
-    def _domain_identity(self) -> dict[str, str]:
-        """Name, schemas and, for a domain in a file of one's own, the file: it holds the invariants."""
-        given = self.recipe.domain if all(path.is_file() for path in files_of(self.recipe.domain)) else self.domain.name
-        return domain_identity(given, self.domain)
 
-    def _drop_stale_checkpoints(self, folder: Path, fingerprint: str) -> None:
-        """Checkpoints of other inputs must not be resumed; ours are known by the fingerprint beside them."""
-        import shutil
-
-        mark = folder / "inputs.sha256"
-        if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-            (folder / "metrics.jsonl").unlink(missing_ok=True)
-            write_text(mark, fingerprint)
+def spread(pairs: Sequence[Pair], count: int | None) -> list[Pair]:
+    """``count`` of the pairs, spread evenly over all of them; None takes every one."""
+    if count is None or count >= len(pairs):
+        return list(pairs)
+    return [pairs[place * len(pairs) // count] for place in range(count)]
 
 
 def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
@@ -262,9 +350,10 @@ def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
     """
     settings = recipe.chat
     system = domain.system if settings.system is None else settings.system
-    check_system(system)
-    family = read_family(settings.template, settings.end)
-    return Chat(system, settings.thinking, family, settings.thinking_share)
+    chat = Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
+    check_text("chat.system", system)
+    check_text("chat.template", go_template(chat))
+    return chat
 
 
 def gguf_name(recipe: Recipe, quantization: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, RootModel
 
 from drivecoach.files import write_json
 
@@ -25,6 +26,12 @@ class Manifest(BaseModel, Generic[Result], strict=True):
     files: list[str]
     """What the next stage may rely on, relative to the folder."""
     versions: dict[str, str]
+    date: str
+    """When the stage was finished, ISO 8601 in UTC."""
+
+
+class AnyResult(RootModel[JsonValue]):
+    """A result of any form, for those who only compare it."""
 
 
 def fingerprint(inputs: JsonValue) -> str:
@@ -49,7 +56,18 @@ def finished(folder: Path, inputs: dict[str, JsonValue], kind: type[Result]) -> 
     manifest = read_manifest(folder, kind)
     if manifest is None or fingerprint(manifest.inputs) != fingerprint(inputs):
         return None
-    return manifest.results if all((folder / name).exists() for name in manifest.files) else None
+    return manifest.results if is_whole(folder, manifest) else None
+
+
+def is_whole(folder: Path, manifest: Manifest[Result]) -> bool:
+    """Whether all files are there that a manifest names."""
+    return all((folder / name).exists() for name in manifest.files)
+
+
+def identity(folder: Path) -> str | None:
+    """What tells one outcome of a stage from another; None where it is not complete."""
+    manifest = read_manifest(folder, AnyResult)
+    return fingerprint([manifest.inputs, manifest.results.root]) if manifest else None
 
 
 def begin(folder: Path) -> None:
@@ -60,7 +78,8 @@ def begin(folder: Path) -> None:
 
 def finish(folder: Path, inputs: dict[str, JsonValue], results: BaseModel, files: list[str]) -> None:
     """Close a stage: write its manifest, after everything else."""
-    manifest = Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions())
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = Manifest(inputs=inputs, results=results, files=sorted(files), versions=_versions(), date=now)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", serialize_as_any=True))
 
 

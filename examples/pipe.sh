@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Sensor lines through a pipe: pipe.sh FILE [options of drivecoach infer]; spoken sentences come out.
+# Sensor lines through a pipe: some-logger | pipe.sh [options of drivecoach infer]; a spoken sentence a line comes out.
 set -euo pipefail
-lines="$1"
-shift
-out="$(mktemp -d)"
-trap 'rm -rf "$out"' EXIT
 
-grep '特征' "$lines" | drivecoach infer - -o "$out/answers.csv" --guard replace "$@" >&2
-cut -d, -f4- "$out/answers.csv" | tail -n +2
+drivecoach infer - -o - --guard replace "$@" |
+  python3 -c '
+import json, sys
+
+for line in sys.stdin:
+    outcome = json.loads(line)
+    print(outcome["answer"]["话术"] if outcome["status"] == "valid" else outcome["reason"], flush=True)'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -26,6 +27,16 @@ class GivenUp(RuntimeFailure):
     """One row had only failures that pass, too many of them."""
 
 
+class Work:
+    """What one caller asks for, from one thread or many: it is stopped as a whole, and nobody else's with it."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        """What stopped it; every ``generate`` for it raises this from then on."""
+        self.trouble_since: float | None = None
+        """When the first failure came after which it got no answer."""
+
+
 class _Host:
     def __init__(self, open_runtime: Open) -> None:
         self.open = open_runtime
@@ -45,9 +56,8 @@ class Hosts:
         self._hosts = [_Host(open_runtime) for open_runtime in opens]
         self._changed = threading.Condition()
         self._patience = patience
-        self._trouble_since: float | None = None
-        """When the first failure came after which nobody has answered."""
-        self._stopped: BaseException | None = None
+        self._process = os.getpid()
+        self._closed = False
         self.retries = 0
         self.in_flight_most = 0
 
@@ -59,16 +69,19 @@ class Hosts:
         think: bool = True,
         seed: int | None = None,
         schema: JsonObject | None = None,
+        work: Work | None = None,
     ) -> Completion:
         """The answer of one server or another; see `Runtime.generate`.
 
-        Raises GivenUp after TRIES failures that pass, and stops every caller with RuntimeFailure when a failure is
-        permanent or nobody has answered for ``patience`` seconds.
+        Raises GivenUp after TRIES failures that pass, and RuntimeFailure, which stops all of ``work``, when a failure
+        is permanent or no answer has come for ``patience`` seconds.
         """
+        self._check_process()
+        work = work or Work()
         tries = 0
         last: _Host | None = None
         while True:
-            host = self._take(last)
+            host = self._take(last, work)
             try:
                 if host.runtime is None:
                     self._open(host)
@@ -79,29 +92,25 @@ class Hosts:
             except DrivecoachError as error:
                 self._give(host)
                 if isinstance(error, RuntimeFailure):
-                    self.stop(error)
+                    self.stop(work, error)
                 raise
             except BaseException:
                 self._give(host)
                 raise
             else:
-                self._answered(host)
+                self._answered(host, work)
                 return completion
             last = host
             tries += not isinstance(failure, Down | Busy)
-            self._failed(host, failure)
+            self._failed(host, failure, work)
             if tries >= TRIES:
                 raise GivenUp(f"{failure.message} ({tries} times)", hint=failure.hint) from failure
-            self._wait(_BUSY_WAIT if isinstance(failure, Busy) else _FIRST_WAIT * 2**tries)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the work was ended for every thread."""
-        return self._stopped is not None
+            self._wait(_BUSY_WAIT if isinstance(failure, Busy) else _FIRST_WAIT * 2**tries, work)
 
     @property
     def metadata(self) -> Mapping[str, object]:
         """What the model says of itself, by the first server that answers; raises RuntimeFailure when none does."""
+        self._check_process()
         failure: Down | None = None
         for host in self._hosts:
             try:
@@ -114,29 +123,38 @@ class Hosts:
         assert failure is not None  # noqa: S101  # there is at least one host
         raise failure
 
-    def start(self) -> None:
-        """Forget what stopped the work before."""
+    def stop(self, work: Work, error: BaseException) -> None:
+        """End a piece of work for every thread that takes part in it."""
         with self._changed:
-            self._stopped = self._trouble_since = None
-
-    def stop(self, error: BaseException) -> None:
-        """End the work of every thread: each ``generate`` raises ``error`` from now on."""
-        with self._changed:
-            self._stopped = self._stopped or error
+            work.error = work.error or error
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Drop every connection."""
+        """Drop every connection; whoever asks from now on is told so. In a forked child they stay the parent's."""
+        self._closed = True
+        if os.getpid() != self._process:
+            return
         for host in self._hosts:
-            if host.runtime is not None:
-                host.runtime.close()
+            with host.opening:
+                if host.runtime is not None:
+                    host.runtime.close()
 
-    def _take(self, last: _Host | None) -> _Host:
+    def _check_process(self) -> None:
+        """Before any lock: one that another thread held at the moment of a fork stays locked in the child."""
+        if os.getpid() != self._process:
+            raise RuntimeFailure(
+                f"this model was opened by the process {self._process}; its forked child cannot use it",
+                hint="start children by multiprocessing's 'spawn', or fork before a model is opened",
+            )
+
+    def _take(self, last: _Host | None, work: Work) -> _Host:
         """Wait for a server that is up and has room; rather another one than the ``last``."""
         with self._changed:
             while True:
-                if self._stopped is not None:
-                    raise self._stopped
+                if self._closed:
+                    work.error = work.error or _was_closed()
+                if work.error is not None:
+                    raise work.error
                 now = time.monotonic()
                 free = [host for host in self._hosts if host.up_at <= now and host.in_flight < host.level.limit]
                 if free:
@@ -151,6 +169,8 @@ class Hosts:
         with host.opening:
             if host.runtime is not None:
                 return
+            if self._closed:
+                raise _was_closed()
             if host.up_at > time.monotonic():
                 raise Down("the server is still down", hint="start it")
             runtime = host.open()
@@ -159,15 +179,15 @@ class Hosts:
                 if runtime.slots > 1:  # an embedded engine knows its own best; a server's is found out
                     host.level = Level(runtime.slots, runtime.slots)
 
-    def _answered(self, host: _Host) -> None:
+    def _answered(self, host: _Host, work: Work) -> None:
         with self._changed:
             host.in_flight -= 1
             host.falls = 0
             host.level.done()
-            self._trouble_since = None
+            work.trouble_since = None
             self._changed.notify()
 
-    def _failed(self, host: _Host, failure: Again) -> None:
+    def _failed(self, host: _Host, failure: Again, work: Work) -> None:
         with self._changed:
             host.in_flight -= 1
             self.retries += 1
@@ -177,9 +197,9 @@ class Hosts:
             if isinstance(failure, Down) and host.up_at <= now:
                 host.falls += 1
                 host.up_at = now + min(2.0, 0.1 * 2**host.falls) * random.uniform(0.5, 1)  # noqa: S311
-            self._trouble_since = self._trouble_since or now
-            if now - self._trouble_since > self._patience:
-                self._stopped = self._stopped or RuntimeFailure(
+            work.trouble_since = work.trouble_since or now
+            if now - work.trouble_since > self._patience:
+                work.error = work.error or RuntimeFailure(
                     f"no server has answered for {self._patience:g} s: {failure.message}",
                     hint="restart it, then run the same command again: what was answered is kept",
                 )
@@ -190,10 +210,14 @@ class Hosts:
             host.in_flight -= 1
             self._changed.notify()
 
-    def _wait(self, longest: float) -> None:
+    def _wait(self, longest: float, work: Work) -> None:
         """Back off by a random time, or until the work is stopped."""
         seconds = random.uniform(0.25, 1) * min(longest, _LONGEST_WAIT)  # noqa: S311
         end = time.monotonic() + seconds
         with self._changed:
-            while self._stopped is None and (left := end - time.monotonic()) > 0:
+            while work.error is None and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+
+def _was_closed() -> RuntimeFailure:
+    return RuntimeFailure("this model was closed", hint="open it again, or ask before it is closed")

@@ -16,8 +16,11 @@ from typing import Generic, Self
 from pydantic import BaseModel, JsonValue
 
 from drivecoach.domain import Domain, Violation
-from drivecoach.errors import StorageError
+from drivecoach.errors import InputError, StorageError, first_line
+from drivecoach.files import cannot_write
 from drivecoach.infer import Answer, Input, Outcome, Status, digest
+
+_OTHER_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('settings', 'answers')"
 
 
 class _Kept(BaseModel):
@@ -44,13 +47,19 @@ class Journal(Generic[Input, Answer]):
         self._path = path
         self._domain = domain
         self._lock = threading.Lock()
-        try:
-            if path is not None:
+        if path is not None:
+            try:
                 path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+        try:
             self._db = sqlite3.connect(
                 ":memory:" if path is None else path, timeout=0, check_same_thread=False, isolation_level=None
             )
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            if other := self._db.execute(_OTHER_TABLES).fetchone():
+                self._db.close()
+                raise self._foreign(f"it is a database with a table {other[0]}")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA cache_size=-16384")
@@ -66,7 +75,7 @@ class Journal(Generic[Input, Answer]):
             if found is None:
                 self._db.execute("INSERT INTO settings VALUES (?)", (wanted,))
             self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
             raise self._failure(error) from error
         if found is not None and found[0] != wanted:
             self.close()
@@ -84,12 +93,16 @@ class Journal(Generic[Input, Answer]):
                 raise self._failure(error) from error
         if row is None:
             return None
-        kept = _Kept.model_validate_json(row[0])
+        try:
+            kept = _Kept.model_validate_json(row[0])
+            answer = None if kept.answer is None else self._domain.answer.parse(kept.answer)
+        except (ValueError, InputError) as error:
+            raise self._foreign(f"a row is no answer ({first_line(error)})") from error
         return Outcome(
             row=0,
             input=kept.input,
             status=kept.status,
-            answer=None if kept.answer is None else self._domain.answer.parse(kept.answer),
+            answer=answer,
             violations=tuple(Violation(id, text) for id, text in kept.violations),
             thinking=kept.thinking,
             reason=kept.reason,
@@ -120,7 +133,10 @@ class Journal(Generic[Input, Answer]):
     def count(self) -> int:
         """How many answers are in it."""
         with self._lock:
-            return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+            try:
+                return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+            except sqlite3.Error as error:
+                raise self._failure(error) from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -132,16 +148,19 @@ class Journal(Generic[Input, Answer]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _failure(self, error: Exception) -> StorageError:
+    def _foreign(self, why: str) -> StorageError:
+        return StorageError(f"{self._path} is no journal: {why}", hint=f"move it away: mv {self._path} elsewhere")
+
+    def _failure(self, error: sqlite3.Error) -> StorageError:
         text = str(error)
         if "locked" in text:
             return StorageError(
                 f"another process is writing {self._path}", hint="wait for it, or choose another output"
             )
-        if "not a database" in text or "malformed" in text:
-            return StorageError(f"{self._path} is no journal: {text}", hint=f"move it away: mv {self._path} elsewhere")
-        return StorageError(
-            f"could not write {self._path}: {text}",
-            hint="free disk space, then run the same command again: what was answered is kept",
-        )
-
+        if "full" in text or "disk I/O" in text:
+            hint = "free disk space, then run the same command again: what was answered is kept"
+        elif "unable to open" in text or "readonly" in text:
+            hint = "choose an output in a folder you may write to"
+        else:
+            return self._foreign(text)
+        return StorageError(f"could not write {self._path}: {text}", hint=hint)

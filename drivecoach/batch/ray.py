@@ -12,7 +12,7 @@ from drivecoach.batch.journal import Journal
 from drivecoach.batch.run import Settings, Summary
 from drivecoach.batch.write import arrow_schema, record
 from drivecoach.domains.stored import find_domain
-from drivecoach.errors import DataError
+from drivecoach.errors import DataError, first_line
 from drivecoach.infer import Engine
 
 BATCH = 1024
@@ -36,10 +36,26 @@ class BatchAnswerer:
         """A table with a column ``input``, or one column a feature, to a table of outcomes."""
         import pyarrow as pa
 
-        rows = batch.to_pylist()
+        rows = _rows(batch)
         texts = [row["input"] if "input" in row else self._domain.record_text(row) for row in rows]
         outcomes = self._answerer.answer_all(texts)
         return pa.Table.from_pylist([record(outcome, self._domain) for outcome in outcomes], self._schema)
+
+
+def _rows(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a table; a date or time that Python has not becomes a text, and its row a failed one."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except (ValueError, OverflowError):
+        return [{name: _cell(batch.column(name)[row]) for name in batch.column_names} for row in range(batch.num_rows)]
+
+
+def _cell(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError) as error:
+        return f"unreadable: {first_line(error)}"
 
 
 def run_on_ray(
@@ -58,6 +74,8 @@ def run_on_ray(
         raise DataError("--engine ray needs Ray", hint="pip install 'drivecoach[ray]'") from None
     if not source.exists():
         raise DataError(f"no file or folder at {source}", hint="check the path")
+    if source.resolve() in (output.resolve(), *output.resolve().parents):
+        raise DataError(f"{output} is the input or lies in it", hint="name a folder of its own")
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):
         raise DataError(f"{output} is not empty", hint="name another folder, or remove it")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers

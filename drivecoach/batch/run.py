@@ -1,11 +1,12 @@
-"""One batch from a file to a file: source, journal, hosts, output, and what came of it."""
+"""One batch from a file or stream to another: source, journal, hosts, output, and what came of it."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from drivecoach.batch.answerer import Answerer
 from drivecoach.batch.hosts import PATIENCE, Hosts
 from drivecoach.batch.journal import Journal
-from drivecoach.batch.read import Source
-from drivecoach.batch.write import open_output
+from drivecoach.batch.read import STANDARD, Source, Stream
+from drivecoach.batch.write import open_output, open_stdout
 from drivecoach.domain import AnyDomain
-from drivecoach.files import sha256
+from drivecoach.errors import StorageError
+from drivecoach.files import check_outputs, sha256
 from drivecoach.infer import Engine, Guard
-from drivecoach.runtime import TIMEOUT, open_runtime
+from drivecoach.runtime import RULES, TIMEOUT, address, open_runtime
 
+_JOURNAL = ".journal"
 Advance = Callable[[int, int], None]
 """Called after every row with the rows done and the valid ones among them."""
 
@@ -30,7 +33,7 @@ class Settings:
     """How a batch is answered."""
 
     model: str
-    """A GGUF file, or KIND:MODEL such as ollama:NAME."""
+    """A GGUF file, KIND:MODEL such as ollama:NAME, or rules."""
     hosts: Sequence[str] = ()
     guard: Guard = "flag"
     timeout: float = TIMEOUT
@@ -70,8 +73,8 @@ class Summary(BaseModel):
 
 
 def run_batch(
-    source: Source,
-    output: Path,
+    source: Source | Stream,
+    output: Path | None,
     domain: AnyDomain,
     settings: Settings,
     hosts: Hosts,
@@ -79,29 +82,34 @@ def run_batch(
 ) -> Summary:
     """Answer every row of ``source`` into ``output``; run again after any interruption, it goes on from there.
 
-    The journal ``<output>.journal`` stays beside the output; delete it to ask everything anew. ``hosts`` are closed.
-    Raises DataError, ModelError, RuntimeFailure, StorageError.
+    The journal ``<output>.journal`` stays beside the output (not for ``rules``, which are asked anew); delete it to ask
+    everything anew. ``output`` None is standard output: each outcome is written when it and those before it are there,
+    and there is no journal. ``hosts`` are closed. Raises DataError, ModelError, RuntimeFailure, StorageError.
     """
     counts: Counter[str] = Counter()
     start = time.perf_counter()
-    journal_path = output.with_name(output.name + ".journal")
-    try:
-        with Journal(journal_path, domain, belongs_to(settings, domain)) as journal:
-            known = journal.count()
-            engine = Engine(hosts.generate, domain, settings.guard, constrain=settings.constrain)
-            answerer = Answerer(hosts, engine, journal)
-            with open_output(output, domain) as write:
-                for done, outcome in enumerate(answerer.answer_all(source.texts()), start=1):
-                    write(outcome)
-                    counts[outcome.status] += 1
-                    counts["from rules"] += outcome.source == "rules"
-                    advance(done, counts["valid"])
-    finally:
-        hosts.close()
+    engine = Engine(hosts.generate, domain, settings.guard, constrain=settings.constrain)
+    # Rules cost nothing to ask again, and may have been changed since.
+    is_kept = output is not None and address(settings.model)[0] != RULES
+    with ExitStack() as opened:
+        opened.callback(hosts.close)
+        journal = None
+        if output is not None and is_kept:
+            journal = opened.enter_context(Journal(journal_of(output), domain, belongs_to(settings, domain)))
+        known = 0 if journal is None else journal.count()
+        answerer = Answerer(hosts, engine, journal)
+        write = opened.enter_context(open_stdout(domain) if output is None else open_output(output, domain))
+        done = 0
+        for batch in source.batches():
+            for outcome in answerer.answer_all(batch):
+                done += 1
+                write(replace(outcome, row=done))
+                counts[outcome.status] += 1
+                counts["from rules"] += outcome.source == "rules"
+                advance(done, counts["valid"])
     seconds = time.perf_counter() - start
-    rows = counts["valid"] + counts["invalid"] + counts["failed"]
     return Summary(
-        rows=rows,
+        rows=done,
         valid=counts["valid"],
         invalid=counts["invalid"],
         failed=counts["failed"],
@@ -113,9 +121,24 @@ def run_batch(
         retries=hosts.retries,
         in_flight_most=hosts.in_flight_most,
         seconds=round(seconds, 2),
-        rows_per_second=round(rows / seconds, 1),
-        output=str(output),
+        rows_per_second=round(done / seconds, 1),
+        output=STANDARD if output is None else str(output),
     )
+
+
+def journal_of(output: Path) -> Path:
+    """Where the answers of a batch are kept."""
+    return Path(f"{output}{_JOURNAL}")
+
+
+def check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise StorageError, before any work, for an output that would destroy an input, a journal or a device."""
+    if output.suffix in (_JOURNAL, ".part"):
+        raise StorageError(
+            f"{output} is a name that is kept for what lies beside another output",
+            hint="name a file that ends in .jsonl, .csv or .parquet",
+        )
+    check_outputs({"-o": output, "its journal": journal_of(output)}, inputs)
 
 
 def belongs_to(settings: Settings, domain: AnyDomain) -> dict[str, JsonValue]:

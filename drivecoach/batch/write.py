@@ -1,9 +1,10 @@
-"""Writing outcome rows as a stream: JSONL, CSV or Parquet, by the name of the output."""
+"""Writing outcome rows: a file of JSONL, CSV or Parquet by its name, or JSONL on standard output."""
 
 from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from drivecoach.data.read import pyarrow_is_missing
+from drivecoach.data.tables import pyarrow_is_missing
 from drivecoach.domain import AnyDomain, Domain
 from drivecoach.domain.node import Node, text_of
 from drivecoach.files import written_aside
@@ -33,6 +34,18 @@ def open_output(path: Path, domain: AnyDomain) -> Iterator[Write]:
     writer = {".csv": _csv, ".parquet": _parquet}.get(path.suffix.lower(), _jsonl)
     with written_aside(path) as part, writer(part, domain) as write:
         yield write
+
+
+@contextmanager
+def open_stdout(domain: AnyDomain) -> Iterator[Write]:
+    """Yield the function that writes one outcome as a JSON line on standard output, at once and in UTF-8."""
+    stream = sys.stdout.buffer
+
+    def write(outcome: Outcome[Any]) -> None:
+        stream.write(_line(outcome, domain).encode())
+        stream.flush()
+
+    yield write
 
 
 def record(outcome: Outcome[Answer], domain: Domain[Input, Answer]) -> dict[str, JsonValue]:
@@ -97,9 +110,13 @@ def _jsonl(part: Path, domain: AnyDomain) -> Iterator[Write]:
     with part.open("w", encoding="utf-8") as stream:
 
         def write(outcome: Outcome[Any]) -> None:
-            stream.write(json.dumps(outcome.to_json(domain), ensure_ascii=False) + "\n")
+            stream.write(_line(outcome, domain))
 
         yield write
+
+
+def _line(outcome: Outcome[Any], domain: AnyDomain) -> str:
+    return json.dumps(outcome.to_json(domain), ensure_ascii=False) + "\n"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The only place where a prompt is made and an answer is taken apart."""
 
-from drivecoach.chat.family import FAMILIES, Family, Message, family, own_family, read_family
+from drivecoach.chat.family import FAMILIES, Family, family, own_family, read_family
 from drivecoach.chat.template import (
     CLOSING,
     CONTROL_TOKENS,
@@ -12,6 +12,7 @@ from drivecoach.chat.template import (
     Parts,
     Thinking,
 )
+from drivecoach.chat.turns import Message
 
 __all__ = [
     "CLOSING",

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from drivecoach.chat.turns import Message, NotTurnByTurn, Turns, take_apart
 from drivecoach.errors import Fault, RecipeError
 
 THINK_MARKS = r"</?(?:think|tool_call|tool_response)>"
@@ -24,14 +25,6 @@ THINK_MARKS = r"</?(?:think|tool_call|tool_response)>"
 _ANGLE = r"<\|[^<>|\s]{1,64}\|>"
 _SENTENCEPIECE = r"</?s>|<(?:bos|eos|pad|unk|mask|start_of_turn|end_of_turn|start_of_image|end_of_image)>"
 _NAMED = re.compile(r"<\|[^<>|\s]{1,64}\|>|<[a-z_]{2,32}>|</s>")
-
-
-class Message(TypedDict):
-    """One turn of a conversation."""
-
-    role: str
-    """``system``, ``user`` or ``assistant``."""
-    content: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,11 @@ class Family:
     def render(self, messages: list[Message], *, answer: bool) -> str:
         """The conversation as text; with ``answer``, up to the opening of the assistant's turn."""
         return str(self._template.render(messages=messages, add_generation_prompt=answer, bos_token=""))
+
+    @cached_property
+    def turns(self) -> Turns:
+        """The template taken apart; raises NotTurnByTurn for one that cannot be."""
+        return take_apart(lambda messages, answer: self.render(messages, answer=answer))
 
     @cached_property
     def _template(self) -> Any:
@@ -98,7 +96,7 @@ def read_family(template: str, end: str | None) -> Family:
 
 
 def own_family(source: str, end: str, name: str = "own") -> Family:
-    """A family from its Jinja source, checked: it shows every turn, and opens and ends the assistant's."""
+    """A family from its Jinja source, checked: it shows every turn as it is, and opens and ends the assistant's."""
     named = sorted({end, *_NAMED.findall(source)})
     control = "|".join([*map(re.escape, named), _ANGLE, _SENTENCEPIECE, THINK_MARKS])
     made = Family(name, source, end, control)
@@ -116,6 +114,11 @@ def own_family(source: str, end: str, name: str = "own") -> Family:
         faults.append(Fault("assistant turn", "not opened", "{% if add_generation_prompt %} … {% endif %}"))
     if not told.startswith(opened + "\0a" + end):
         faults.append(Fault("assistant turn", "missing", f"the opening, the content, then {end}"))
+    if not faults:
+        try:
+            _ = made.turns
+        except (NotTurnByTurn, TemplateError) as error:
+            faults.append(Fault("conversation", str(error), "each message's content, whole, between fixed texts"))
     if faults:
         raise RecipeError(
             f"chat template {name} lacks what training needs",

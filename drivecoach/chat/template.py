@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, Message, family, own_family
+from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family
+from drivecoach.chat.turns import Message
 from drivecoach.errors import Fault, InputError
 
 END = "<|im_end|>"
@@ -67,7 +68,8 @@ class Chat:
     def prompt(self, user: str, history: Sequence[Message] = (), *, think: bool = True) -> str:
         """The text a model continues, up to and with the opening of the assistant's turn.
 
-        ``history`` are the turns before ``user``; a system message at its head replaces the model's own.
+        ``history`` are the turns before ``user``; a system message at its head replaces the model's own, an empty one
+        by none. Messages of one role in a row are one, joined by an empty line: so Ollama hands them to a template.
         ``think=False`` tells a model that can think to answer at once.
         Raises InputError when a turn holds control tokens: a server would read them as turns of the chat.
         """
@@ -76,7 +78,13 @@ class Chat:
             self.refuse("input" if message["role"] == "user" else message["role"], message["content"])
         if self.system and messages[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": self.system})
-        opened = self.family.render(messages, answer=True)
+        joined: list[Message] = []
+        for message in messages:
+            if joined and joined[-1]["role"] == message["role"]:
+                message = {"role": message["role"], "content": f"{joined.pop()['content']}\n\n{message['content']}"}
+            joined.append(message)
+        said = [message for message in joined if message["content"] or message["role"] != "system"]
+        opened = self.family.render(said, answer=True)
         return opened if think or self.thinking == "strip" else opened + NO_THINKING
 
     def completion(self, output: str, *, think: bool = True) -> str:

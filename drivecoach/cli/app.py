@@ -1,25 +1,27 @@
 """The `drivecoach` command: its verbs, and how every failure ends (a message, a hint, an exit code).
 
-Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
 
 import errno
 import sys
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from drivecoach.cli import ask, before, data, deploy, init, refresh, runs, serve
-from drivecoach.cli.show import stderr
+from drivecoach import __version__
+from drivecoach.cli import ask, before, data, deploy, init, listing, process, refresh, rules, runs, serve
+from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
-
-_INTERRUPTED = 130
+from drivecoach.files import OF_A_PATH, hint_for
+from drivecoach.text import printable, shown
 
 app = typer.Typer(
     name="drivecoach",
-    help="Tune a small language model into a driving coach that answers in validated, structured output.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -33,10 +35,28 @@ app.command()(runs.tune)
 app.command()(runs.train)
 app.command()(runs.export)
 app.command()(runs.evaluate)
+app.command()(listing.runs)
 app.command()(deploy.deploy)
 app.command()(ask.ask)
 app.command()(ask.infer)
+app.command()(rules.explain)
+app.command()(rules.rules)
 app.command()(serve.serve)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        stdout.print(f"drivecoach {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Tune a small language model into a driving coach that answers in validated, structured output."""
 
 
 def main() -> None:
@@ -44,12 +64,18 @@ def main() -> None:
     try:
         app()
     except DrivecoachError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}\n[bold]hint:[/] {escape(error.hint)}")
+        message, hint = escape(printable(str(error))), escape(printable(error.hint))
+        stderr.print(f"[bold red]error:[/] {message}\n[bold]hint:[/] {hint}")
+        for note in getattr(error, "__notes__", ()):
+            stderr.print(note, markup=False)
         sys.exit(1)
     except SystemExit as ending:
-        if ending.code == _INTERRUPTED:  # typer ends so after Ctrl-C, without a word
-            stderr.print("\ninterrupted; what was finished is kept, the same command goes on from there")
+        if ending.code in process.SAID:  # typer ends with 130 after Ctrl-C, without a word
+            stderr.print(f"\n{process.SAID[ending.code]}")
         raise
+    except KeyboardInterrupt:  # before typer's own handling, or after it
+        stderr.print(f"\n{process.SAID[process.INTERRUPTED]}")
+        sys.exit(process.INTERRUPTED)
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "drivecoach":
             raise
@@ -57,10 +83,14 @@ def main() -> None:
         stderr.print("[bold]hint:[/] pip install 'drivecoach\\[train]'")
         sys.exit(1)
     except Exception as error:
-        if not _disk_is_full(error):
+        if _disk_is_full(error):
+            said = f"the disk is full ({first_line(error)})"
+            hint = "free some space and run the same command again; finished stages are kept"
+        elif isinstance(error, OSError) and error.filename is not None and error.errno in OF_A_PATH:
+            said, hint = f"{shown(str(error.filename), 200)}: {error.strerror}", hint_for(error)
+        else:
             raise
-        stderr.print(f"[bold red]error:[/] the disk is full ({escape(first_line(error))})")
-        stderr.print("[bold]hint:[/] free some space and run the same command again; finished stages are kept")
+        stderr.print(f"[bold red]error:[/] {escape(said)}\n[bold]hint:[/] {escape(hint)}")
         sys.exit(1)
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from drivecoach.cli import show
+from drivecoach.cli.listing import note_stale
 from drivecoach.errors import ModelError
+from drivecoach.progress import progress
+from drivecoach.text import printable
 
 if TYPE_CHECKING:
     from drivecoach.batch.hosts import Hosts
     from drivecoach.batch.run import Settings, Summary
     from drivecoach.domain import AnyDomain
 
-Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, or KIND:MODEL such as ollama:NAME.")]
+Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, ollama:NAME, or rules: no model.")]
 Host = Annotated[str | None, typer.Option("--host", help="Ollama's address (default: OLLAMA_HOST or 127.0.0.1:11434).")]
 DomainName = Annotated[
     str | None, typer.Option("--domain", help="A name, or schema.py:domain; by default the model's own domain.")
@@ -43,14 +43,14 @@ def ask(
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
-    with open_runtime(model_path(model), host=host) as runtime:
+    with open_runtime(model_path(model, domain), host=host) as runtime:
         knowledge = domain_of(runtime.metadata, model, domain, constrain=constrain)
         knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
         outcome = Engine(runtime.generate, knowledge, constrain=constrain).ask(line)
     if as_json:
         show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
-        show.stdout.print(knowledge.write_answer(outcome.answer), markup=False)
+        show.stdout.print(printable(knowledge.write_answer(outcome.answer)), markup=False)
     if outcome.status != "valid":
         show.stderr.print(f"{outcome.status}: {outcome.reason}", markup=False)
         raise typer.Exit(1)
@@ -61,13 +61,16 @@ def infer(
         Path,
         typer.Argument(help="Inputs: plain lines, .jsonl, .csv (a column a key), .parquet; - is standard input."),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Outcomes: .jsonl, .csv or .parquet; - is standard output.")
+    ],
     model: Model = DEFAULT_MODEL,
     host: Annotated[
         list[str] | None, typer.Option("--host", help="An Ollama to ask; several share the work (repeatable).")
     ] = None,
     guard: Annotated[
-        str, typer.Option(help="A broken invariant: flag it, replace the answer by the teacher's, or off.")
+        str,
+        typer.Option(help="A broken invariant: flag, replace by the rules' answer, strict (a low level too), off."),
     ] = "flag",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
     domain: DomainName = None,
@@ -77,63 +80,81 @@ def infer(
 ) -> None:
     """Answer every row of a file; one outcome row (valid, invalid or failed) per input, in input order.
 
-    Interrupted or killed, the same command goes on where it was. Exit 1 when a row is not valid.
+    Interrupted or killed, the same command goes on where it was; -o - answers line by line and keeps nothing.
+    Exit 1 when a row is not valid.
     """
-    from drivecoach.batch.run import Settings
-    from drivecoach.infer import Guard
+    from drivecoach.batch.read import STANDARD
+    from drivecoach.batch.run import Settings, check_output
+    from drivecoach.infer import GUARDS, Guard, check_guard
 
-    if guard not in get_args(Guard):
-        raise typer.BadParameter(f"--guard is one of {', '.join(get_args(Guard))}")
+    if guard not in GUARDS:
+        raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
-    if source.exists() and output.exists() and source.samefile(output):
-        raise typer.BadParameter(f"-o {output} is the input itself; name another file")
+    to_stdout = str(output) == STANDARD
+    if engine == "ray" and (to_stdout or str(source) == STANDARD):
+        raise typer.BadParameter("--engine ray reads and writes folders of Parquet, no streams")
     checked = cast(Guard, guard)
-    settings = Settings(model_path(model), tuple(host or ()), checked, timeout, constrain=constrain)
+    settings = Settings(model_path(model, domain), tuple(host or ()), checked, timeout, constrain=constrain)
+    if engine == "local" and not to_stdout:
+        check_output(output, [source, Path(settings.model), Path((domain or "").partition(":")[0] or ".")])
     hosts = settings.connect()
     knowledge = domain_of(hosts.metadata, model, domain, constrain=constrain)
-    if guard == "replace" and not knowledge.has_teacher:
-        raise typer.BadParameter(f"--guard replace needs a teacher, and the domain {knowledge.name} has none")
+    check_guard(guard, knowledge)
     if engine == "ray":
         from drivecoach.batch.ray import run_on_ray
 
         hosts.close()
         summary = run_on_ray(source, output, domain, settings)
     else:
-        summary = _infer(source, output, knowledge, settings, hosts)
+        summary = _infer(source, None if to_stdout else output, knowledge, settings, hosts)
+    console = show.stderr if to_stdout else show.stdout
     if as_json:
-        show.as_json(summary.model_dump())
+        show.as_json(summary.model_dump(), console)
     else:
-        show.table("infer", {name.replace("_", " "): value for name, value in summary})
+        show.table("infer", {name.replace("_", " "): value for name, value in summary}, console)
     if summary.valid < summary.rows:
         raise typer.Exit(1)
 
 
-def _infer(source: Path, output: Path, domain: AnyDomain, settings: Settings, hosts: Hosts) -> Summary:
-    from drivecoach.batch.read import open_source
+def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Settings, hosts: Hosts) -> Summary:
+    from drivecoach.batch.read import Stream, open_source
     from drivecoach.batch.run import run_batch
 
-    if str(source) == "-":
-        with tempfile.TemporaryDirectory() as folder:
-            spooled = Path(folder, "input.txt")
-            with spooled.open("wb") as stream:
-                shutil.copyfileobj(sys.stdin.buffer, stream)
-            return _infer(spooled, output, domain, settings, hosts)
     opened = open_source(source, domain)
-    with show.batch_bar(opened.rows) as advance:
+    if isinstance(opened, Stream):
+        show.stderr.print(f"note: waiting for lines from {opened.name}, until its other end is closed", markup=False)
+    if output is None:
+        show.stderr.print("note: no journal is kept for standard output: a second run asks everything anew")
+        return run_batch(opened, None, domain, settings, hosts)
+    with progress("infer", opened.rows, unit="row") as task:
+
+        def advance(done: int, valid: int) -> None:
+            task.update(done, valid=f"{valid / done:.1%}")
+
         return run_batch(opened, output, domain, settings, hosts, advance)
 
 
-def model_path(model: str) -> str:
-    """What to open: the file that a run folder serves, else what was named."""
-    if not Path(model).is_dir():
-        return model
+def model_path(model: str, domain: str | None = None) -> str:
+    """What to open: the file that a run folder serves, the rules of ``--domain``, else what was named."""
+    from drivecoach.runtime.rules import with_domain
+
+    note_stale(Path(model))
+    if not _is_run(model):
+        return with_domain(model, domain)
     from drivecoach.pipeline import Run
 
     found = Run.open(Path(model)).quantized
     if not found.is_file():
         raise ModelError(f"{model} has no exported model", hint=f"run: drivecoach export {model}")
     return str(found)
+
+
+def _is_run(model: str) -> bool:
+    """Whether a folder is meant; one that happens to be called ``rules`` is not."""
+    from drivecoach.runtime import address
+
+    return address(model)[0] == "llamacpp" and Path(model).is_dir()
 
 
 def domain_of(metadata: Mapping[str, object], model: str, override: str | None, *, constrain: bool) -> AnyDomain:
@@ -144,7 +165,7 @@ def domain_of(metadata: Mapping[str, object], model: str, override: str | None, 
     from drivecoach.domains.stored import find_domain
     from drivecoach.pipeline import Run
 
-    if override is None and Path(model).is_dir():
+    if override is None and _is_run(model):
         domain = Run.open(Path(model)).domain
     else:
         found = find_domain(metadata, model, override)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
 from drivecoach.progress import duration
+from drivecoach.quiet import LOG, noise_into
 
 if TYPE_CHECKING:
     from drivecoach.train.plan import Plan
@@ -47,12 +50,18 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say how large, how long and how much a run will be; checks the data and tries a few steps, trains nothing."""
+    from drivecoach.pipeline import Run
     from drivecoach.train.plan import free_disk
     from drivecoach.train.plan import plan as make_plan
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)
-    run.prepare()
-    made = make_plan(run.job(), steps)
+    run = Run(Path(mkdtemp(prefix="drivecoach-plan-")), run.recipe, run.say)  # a run of that name stays as it is
+    with noise_into(run.folder / LOG):
+        run.prepare()  # where rows are refused, the folder is left: they can be read there
+        try:
+            made = make_plan(run.job(), steps)
+        finally:
+            shutil.rmtree(run.folder)
     if as_json:
         show.as_json(made)
         return

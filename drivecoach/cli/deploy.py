@@ -1,35 +1,57 @@
-"""`drivecoach deploy`: a run's model on an Ollama server, proved equal to its training."""
+"""`drivecoach deploy`: a run's model on an Ollama server, proved equal to its training, and the way back."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
-from drivecoach.errors import ModelError, RuntimeFailure
+from drivecoach.cli.listing import say_stale
+from drivecoach.errors import ModelError, RuntimeFailure, StorageError
 
 if TYPE_CHECKING:
     from drivecoach.export.deploy import Deployed
     from drivecoach.pipeline import Run
 
+NoDeploy = Annotated[bool, typer.Option("--no-deploy", help="Leave Ollama alone, even where one answers.")]
+_RUNS = Path("runs")
+Proof = Literal["quick", "full"]
+"""How much is compared; the counts are in export/proof.py."""
+
 
 def deploy(
-    run_folder: Annotated[Path, typer.Argument(help="A run folder, e.g. runs/nano")],
+    run_folder: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/nano; none to roll back a --name.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in Ollama (default: the recipe's).")] = None,
     host: Annotated[str | None, typer.Option(help="Its address (default: OLLAMA_HOST or 127.0.0.1:11434).")] = None,
-    quantize: Annotated[str | None, typer.Option(help="Let Ollama quantize the f16 file: q8_0 or q4_K_M.")] = None,
+    quantize: Annotated[Literal["q8_0", "q4_K_M"] | None, typer.Option(help="Ollama quantizes the f16 file.")] = None,
+    proof: Annotated[Proof, typer.Option(help="How many prompts and answers are compared.")] = "full",
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that scored better, too.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Bring back what the last deployment replaced.")] = False,
     domain: DomainName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Create the model over Ollama's API, then prove its settings, prompts and answers; exit 1 on any difference."""
+    """Make the model in Ollama under a temporary name, prove its settings, prompts and answers, then swap it in.
+
+    What it replaces is kept as NAME:previous. Exit 1, with what was there untouched, on any difference, and where
+    what is there scored better.
+    """
     from drivecoach.pipeline import Run
 
+    if rollback:
+        _roll_back(run_folder, name, host, as_json=as_json)
+        return
     say = show.stderr if as_json else show.stdout
+    if run_folder is None:
+        raise typer.BadParameter("name a run folder: drivecoach deploy runs/nano", param_hint="RUN")
     run = Run.open(run_folder, lambda text: say.print(text, markup=False), domain)
-    deployed = deploy_run(run, name, host, quantize)
+    say_stale(run.folder, run.stale())
+    deployed = deploy_run(run, name, host, quantize, proof, force=force)
     if as_json:
         show.as_json(deployed)
     else:
@@ -37,12 +59,20 @@ def deploy(
 
 
 def deploy_run(
-    run: Run, name: str | None = None, host: str | None = None, quantize: str | None = None
+    run: Run,
+    name: str | None = None,
+    host: str | None = None,
+    quantize: str | None = None,
+    proof: Proof = "full",
+    *,
+    force: bool = False,
 ) -> Deployed:
-    """Deploy an exported run and return the proof."""
-    from drivecoach.export.deploy import deploy as deploy_file
+    """Deploy an exported run, note it in the run's ledger, and return the proof."""
+    from drivecoach.export import deploy as deploying
+    from drivecoach.export import ledger
     from drivecoach.export.ollama import OllamaHost
-    from drivecoach.export.proof import STATES
+    from drivecoach.export.proof import FULL, QUICK
+    from drivecoach.files import sha256
     from drivecoach.pipeline import gguf_name
 
     local = run.quantized if quantize is None else run.quantized.with_name(gguf_name(run.recipe, quantize))
@@ -52,36 +82,96 @@ def deploy_run(
             raise ModelError(
                 f"{file} is not there", hint=f"list it in export.quantizations, then: drivecoach export {run.folder}"
             )
-    inputs = [pair.input for pair in run.pairs("test") or run.pairs("train")][:STATES]
+    rows, pairs = run.sample(FULL.states)
+    if rows != "held-out test rows":
+        run.say(f"deploy: no test rows were held out (data.test): the proof asks {rows}")
+    inputs = [pair.input for pair in pairs]
+    candidate = deploying.Candidate(sent, run.chat, run.recipe.export, inputs, quantize, local)
+    sent_hash = sha256(sent)
+    scores = ledger.scores_of(run.folder, sent_hash)
+    if not scores:
+        run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")
     server = OllamaHost(host)
     try:
-        return deploy_file(
+        deployed = deploying.deploy(
             server,
-            name or run.recipe.export.name,
-            sent,
-            run.chat,
-            run.recipe.export,
-            inputs,
-            quantize=quantize,
-            local=local,
+            run.recipe.export.name if name is None else name,
+            candidate,
+            QUICK if proof == "quick" else FULL,
+            judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_hash, scores, run.say, force=force),
             say=run.say,
         )
     finally:
         server.close()
+    entry = ledger.Deployment(
+        name=deployed.name,
+        host=deployed.host,
+        digest=deployed.digest,
+        date=datetime.now(UTC),
+        file=sent_hash,
+        scores=scores,
+        previous=deployed.replaced,
+    )
+    try:
+        ledger.record(run.folder, entry)
+    except StorageError as error:  # the model is there all the same
+        run.say(f"note: deployed, but later deployments will not know its score: {error.message}")
+    if deployed.replaced:
+        kept = deploying.previous_name(deployed.name)
+        run.say(f"deploy: {kept} is what was there; back to it: drivecoach deploy --rollback --name {deployed.name}")
+    return deployed
 
 
 def deploy_where_it_runs(run: Run) -> Deployed | None:
-    """Deploy to the Ollama of this machine (or OLLAMA_HOST); where none answers, say how to and return None."""
+    """Deploy to the Ollama of this machine (or OLLAMA_HOST), unless a better model is there.
+
+    Where none answers, say how to and return None.
+    """
+    from drivecoach.export.ledger import NotReplaced
     from drivecoach.export.ollama import OllamaHost
 
-    server = OllamaHost()
     try:
-        server.version()
-    except RuntimeFailure:
-        run.say(f"no Ollama answers at {server.url}; where one does: drivecoach deploy {run.folder} --host URL")
+        server = OllamaHost(seconds=5)
+        try:
+            server.version()
+        finally:
+            server.close()
+    except RuntimeFailure as error:
+        run.say(f"not deployed: {error.message}; where an Ollama answers: drivecoach deploy {run.folder} --host URL")
         return None
-    finally:
-        server.close()
-    deployed = deploy_run(run)
+    try:
+        deployed = deploy_run(run)
+    except NotReplaced as refused:
+        run.say(f"{refused}\nhint: {refused.hint}")
+        return None
     run.say(f"deployed: ollama run {deployed.name}")
     return deployed
+
+
+def _roll_back(run_folder: Path | None, name: str | None, host: str | None, *, as_json: bool) -> None:
+    from drivecoach.export import deploy as deploying
+    from drivecoach.export import ledger
+    from drivecoach.export.ollama import OllamaHost
+    from drivecoach.pipeline import Run
+
+    if run_folder is None and name is None:
+        raise typer.BadParameter("name a run folder, or a model by --name", param_hint="RUN")
+    if name is None:
+        name = Run.open(cast(Path, run_folder)).recipe.export.name
+    runs = _RUNS if run_folder is None else run_folder.parent
+    server = OllamaHost(host)
+    try:
+        done = deploying.roll_back(server, name)
+    finally:
+        server.close()
+    try:
+        ledger.record_rollback(runs, done.name, done.host, done.digest, done.replaced)
+    except StorageError as error:
+        show.stderr.print(f"note: rolled back, but `drivecoach runs` will not know: {error.message}", markup=False)
+    if as_json:
+        show.as_json(done)
+        return
+    rows = {"model": f"{done.name} on {done.host}", "again": ledger.describe(runs, done.digest)}
+    if done.replaced:
+        rows[deploying.previous_name(done.name)] = ledger.describe(runs, done.replaced)
+    show.table("rolled back", rows)

@@ -10,8 +10,10 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DomainName
-from drivecoach.cli.deploy import deploy_where_it_runs
+from drivecoach.cli.deploy import NoDeploy, deploy_where_it_runs
+from drivecoach.cli.listing import say_stale
 from drivecoach.config import load_recipe
+from drivecoach.quiet import LOG, noise_into
 from drivecoach.train import processes
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ RunFolder = Annotated[Path, typer.Argument(help="A run folder, e.g. runs/nano")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: --set train.epochs=2 (repeatable).")
 ]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Train in the place of a run of other settings; it stays until then.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Make a new run from the weights of RECIPE's finished run, or of a run folder.")
+]
 Runs = Annotated[Path, typer.Option("--runs", help="Where run folders lie.")]
 AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Find the largest batch that fits into memory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -36,22 +44,30 @@ def tune(
     runs: Runs = Path("runs"),
     examples: Annotated[int, typer.Option(min=0, help="Answer this many held-out inputs at the end.")] = 0,
     auto_batch: AutoBatch = False,
+    replace: Replace = False,
+    resume: Resume = False,
+    no_deploy: NoDeploy = False,
     as_json: AsJson = False,
 ) -> None:
     """Check, split, train, export and evaluate in one command; stages whose inputs did not change are skipped."""
-    run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch)
-    run.prepare()
-    trained = run.train()
-    exported = run.export()
-    scores = _evaluate(run)
+    run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch, replace=replace, resume=resume)
+    with run.held(), noise_into(run.folder / LOG):
+        run.prepare()
+        trained = run.train()
+        exported = run.export()
+        run.take_place()
+        scores = run.evaluate()
+    say_stale(run.folder, run.stale(), scores=True)
     if as_json:
-        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deploy_where_it_runs(run)}
+        deployed = None if no_deploy else deploy_where_it_runs(run)
+        results = {"train": trained, "export": exported, "evaluate": scores, "ollama": deployed}
         show.as_json({"run": str(run.folder), **results})
         return
     if examples:
         _answer_examples(run, examples)
     _summary(run, trained, exported, scores)
-    deploy_where_it_runs(run)  # last: a server that refuses the model must not hide what was measured
+    if not no_deploy:
+        deploy_where_it_runs(run)  # last: what replaces what goes by the scores, and a refusal must not hide them
 
 
 def train(
@@ -59,28 +75,34 @@ def train(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     auto_batch: AutoBatch = False,
+    replace: Replace = False,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Check and split the data, then fit the model; goes on from the last checkpoint.
 
     Several GPUs: accelerate launch -m drivecoach train RECIPE.
     """
-    run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch)
-    run.prepare()
-    results = run.train()
-    if not processes.is_first():
-        return
+    run = open_recipe(recipe, overrides, runs, quiet=as_json, auto_batch=auto_batch, replace=replace, resume=resume)
+    with run.held(), noise_into(run.folder / LOG):
+        run.prepare()
+        results = run.train()
+        if not processes.is_first():
+            return
+        run.take_place()
     if as_json:
         show.as_json(results)
     else:
         show.table(f"{run.folder}/train", results.model_dump(exclude_none=True))
 
 
-def export(run_folder: RunFolder, as_json: AsJson = False) -> None:
-    """Merge, write GGUF files and the Modelfile, prove their equality, and `ollama create` where Ollama runs."""
+def export(run_folder: RunFolder, no_deploy: NoDeploy = False, as_json: AsJson = False) -> None:
+    """Merge, write GGUF files and the Modelfile, prove their equality, and deploy where Ollama runs."""
     run = _open_run(run_folder, quiet=as_json)
-    results = run.export()
-    deployed = deploy_where_it_runs(run)
+    say_stale(run.folder, {name: reason for name, reason in run.stale().items() if name in ("data", "train")})
+    with run.held(), noise_into(run.folder / LOG):
+        results = run.export()
+    deployed = None if no_deploy else deploy_where_it_runs(run)
     if as_json:
         show.as_json({**dict(results), "ollama": deployed})
     else:
@@ -95,22 +117,38 @@ def evaluate(
 ) -> None:
     """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
     run = _open_run(run_folder, quiet=as_json, domain=domain)
-    scores = _evaluate(run, constrained=constrain)
+    say_stale(run.folder, run.stale())
+    with run.held(), noise_into(run.folder / LOG):
+        scores = run.evaluate(constrained=constrain)
     if as_json:
         show.as_json(scores)
     else:
-        show.table(f"{run.folder}/evaluate", _score_rows(scores))
+        show.table(f"{run.folder}/evaluate", _score_rows(scores, run.folder))
 
 
-def open_recipe(recipe: Path, overrides: list[str] | None, runs: Path, *, quiet: bool, auto_batch: bool = False) -> Run:
-    """The run that a recipe describes, its folder made; of several processes only the first one speaks."""
+def open_recipe(
+    recipe: Path,
+    overrides: list[str] | None,
+    runs: Path,
+    *,
+    quiet: bool,
+    auto_batch: bool = False,
+    replace: bool = False,
+    resume: bool = False,
+) -> Run:
+    """The run that a recipe describes; of several processes only the first one speaks."""
     from drivecoach.pipeline import Run
+    from drivecoach.resume import resumed
 
-    loaded = load_recipe(recipe, [*(overrides or []), *(["train.auto_batch=true"] if auto_batch else [])])
-    run = Run(runs / loaded.name, loaded, _say(quiet) if processes.is_first() else lambda text: None)
-    if processes.is_first():
-        run.save_recipe()
-    return run
+    say = _say(quiet) if processes.is_first() else lambda text: None
+    changes = [*(overrides or []), *(["train.auto_batch=true"] if auto_batch else [])]
+    if not resume:
+        loaded = load_recipe(recipe, changes)
+        return Run(runs / loaded.name, loaded, say, replace=replace)
+    loaded = resumed(recipe, changes, runs)
+    if loaded.parent is not None:
+        say(f"resume: {runs / loaded.name} goes on from {loaded.parent.run}")
+    return Run(runs / loaded.name, loaded, say, replace=replace)
 
 
 def _open_run(folder: Path, *, quiet: bool, domain: str | None = None) -> Run:
@@ -124,18 +162,15 @@ def _say(quiet: bool) -> Callable[[str], None]:
     return lambda text: console.print(text, markup=False)
 
 
-def _evaluate(run: Run, *, constrained: bool = False) -> Evaluation:
-    with show.bar("evaluate") as open_bar:
-        return run.evaluate(open_bar, constrained=constrained)
-
-
 def _answer_examples(run: Run, count: int) -> None:
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
     with open_runtime(str(run.quantized)) as runtime:
         engine = Engine(runtime.generate, run.domain)
-        for pair in run.pairs("test")[:count]:
+        rows, pairs = run.sample(count)
+        show.stdout.print(f"\n{len(pairs)} {rows}:", markup=False)
+        for pair in pairs:
             outcome = engine.ask(pair.input)
             show.stdout.print(f"\n{outcome.input}", markup=False)
             answer = run.domain.write_answer(outcome.answer) if outcome.answer else outcome.reason
@@ -150,30 +185,29 @@ def _summary(run: Run, trained: TrainResult, exported: ExportResult, scores: Eva
         {
             "model": f"{trained.parameters:,} parameters, {trained.trained_parameters:,} trained, "
             f"{trained.steps} steps on {trained.rows:,} pairs, loss {trained.loss:.4f}",
-            **_score_rows(scores),
+            **_score_rows(scores, run.folder),
             **_export_rows(exported),
-            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png",
-            "ask it": f"drivecoach ask '{example}' --model {run.quantized}",
+            "files": f"{run.folder}/export (GGUF, Modelfile), {run.folder}/train/loss.png, {run.folder}/{LOG}",
         },
     )
+    show.stdout.print(f"ask it: drivecoach ask '{example}' --model {run.quantized}", markup=False)
 
 
-def _score_rows(scores: Evaluation) -> dict[str, str]:
-    rows = {}
-    for name, score in scores.root.items():
-        parts = ", ".join(f"{part} {share:.2%}" for part, share in score.right.items())
-        rows[f"{name} ({score.rows:,} inputs)"] = (
-            f"{parts}\nvalid by schema {score.schema_valid:.2%}, "
-            + ("" if score.violations is None else f"invariant violations {score.violations}, ")
-            + f"{score.milliseconds:.1f} ms per answer"
-        )
-    return rows
+def _score_rows(scores: Evaluation, folder: Path) -> dict[str, str]:
+    """A row for every test; ``folder`` is the run's."""
+    from drivecoach.evaluate.scores import told
+
+    return {
+        f"{name} ({score.rows:,} inputs)": "\n".join(told(score, folder / "evaluate"))
+        for name, score in scores.root.items()
+    }
 
 
 def _export_rows(exported: ExportResult) -> dict[str, str]:
     same = exported.agreement
+    inputs = f"{same.inputs} training inputs" if same.rows == "training rows" else f"{same.inputs} inputs"
     return {
         name: f"{file.bytes / 1e6:.2f} MB, answers as the merged model: "
-        f"{same.with_merged_model[name]:.0%} of {same.inputs} inputs"
+        f"{same.with_merged_model[name]:.0%} of {inputs}"
         for name, file in exported.files.items()
     }

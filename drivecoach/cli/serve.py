@@ -1,20 +1,35 @@
-"""`drivecoach serve`: the coach at Ollama's address, on a machine without Ollama."""
+"""`drivecoach serve`: the coach over HTTP, behind its guard; and at Ollama's address, on a machine without Ollama."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, cast
+from urllib.parse import urlsplit
 
 import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.ask import DEFAULT_MODEL, DomainName, domain_of, model_path
 
+if TYPE_CHECKING:
+    from drivecoach.domain import AnyDomain
+    from drivecoach.infer import Guard
+    from drivecoach.serve.current import Served
+
 
 def serve(
-    model: Annotated[Path, typer.Argument(help="A GGUF file, or a run folder.")] = Path(DEFAULT_MODEL),
-    name: Annotated[str, typer.Option(help="The model's name for clients.")] = "goDrive",
+    model: Annotated[
+        str, typer.Argument(help="A GGUF file, a run folder, rules, or KIND:MODEL such as ollama:NAME.")
+    ] = DEFAULT_MODEL,
+    name: Annotated[str | None, typer.Option(help="The model's name for clients; by default the file's.")] = None,
     domain: DomainName = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            help="What /coach does with an answer that breaks an invariant: flag, replace by the teacher's, strict "
+            "(also where its level is below the teacher's), off. By default the strictest that the domain can have."
+        ),
+    ] = None,
     bind: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 11434,
     allow_remote: Annotated[bool, typer.Option(help="Let other machines in (with --bind).")] = False,
@@ -23,25 +38,66 @@ def serve(
     ] = None,
     origin: Annotated[list[str] | None, typer.Option(help="Web page origin that may ask (repeatable).")] = None,
 ) -> None:
-    """Answer like Ollama on localhost:11434, from a GGUF file that `drivecoach export` made."""
+    """Answer states at POST /coach, checked, and like Ollama on localhost:11434, from a GGUF that drivecoach exported.
+
+    SIGHUP loads the file anew without dropping a request; SIGTERM finishes what is under way.
+    """
     from drivecoach.serve.app import make_app
-    from drivecoach.serve.model import ServedModel
+    from drivecoach.serve.current import Current, describe
     from drivecoach.serve.server import bind as listen
     from drivecoach.serve.server import is_loopback, run
 
     local = is_loopback(bind)
     if not local and not allow_remote:
-        raise typer.BadParameter(f"{bind} lets other machines in; say --allow-remote if you mean it")
+        raise typer.BadParameter(f"{bind or 'every address'} lets other machines in; say --allow-remote if you mean it")
+    for page in origin or ():
+        _check_origin(page)
     listener = listen(bind, port)
-    served = ServedModel(Path(model_path(str(model))), name)
-    knowledge = domain_of(served.runtime.metadata, str(model), domain, constrain=False)
+    load = partial(_load, model, domain, guard)
+    served = load(name)
+    current = Current(served, partial(load, served.name if served.model else None))
     if not local:
         show.stderr.print(f"warning: everyone who reaches {bind} can ask this model", markup=False)
         if not key:
             show.stderr.print("warning: and no key is asked for; set DRIVECOACH_KEY", markup=False)
-    app = make_app(served, key=key, origins=origin or (), any_host=not local)
+    app = make_app(current, key=key, origins=origin or (), any_host=not local)
     host, actual = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    show.stdout.print(f"{served.name} ({knowledge.name}) on http://{shown}:{actual} (Ctrl-C stops)", markup=False)
-    run(app, listener)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{actual}"
+    show.stdout.print(f"{describe(served)} on {url} (Ctrl-C stops)", markup=False)
+    show.stdout.print(f"POST {url}/coach checks what is said: guard {served.guard}", markup=False)
+    if served.model:
+        show.stdout.print("/api and /v1 answer as Ollama does, and check nothing", markup=False)
+    run(app, listener, current.reload)
 
+
+def _load(model: str, domain: str | None, guard: str | None, name: str | None) -> Served:
+    """What ``model`` names now, loaded and warm."""
+    from drivecoach.infer import strictest
+    from drivecoach.serve.current import open_served
+
+    def choose(found: AnyDomain) -> Guard:
+        if guard is not None:
+            return cast("Guard", guard)
+        best = strictest(found)
+        if best != "strict":
+            lacks = "levels" if found.has_teacher else "a teacher"
+            show.stderr.print(f"note: guard {best}, for the domain {found.name} has no {lacks}", markup=False)
+        return best
+
+    return open_served(
+        model_path(model, domain),
+        name,
+        lambda runtime: domain_of(runtime.metadata, model, domain, constrain=False),
+        choose,
+    )
+
+
+def _check_origin(page: str) -> None:
+    """Refuse what no browser sends as its Origin, and what would therefore let nobody in."""
+    try:
+        parts = urlsplit(page)
+        right = page == "*" or (parts.scheme and parts.netloc and page == f"{parts.scheme}://{parts.netloc}")
+    except ValueError:
+        right = False
+    if not right:
+        raise typer.BadParameter(f"--origin {page!r} is no origin; it looks like https://app.example or http://box:8080")

@@ -6,48 +6,55 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from drivecoach.config.parse import NOT_YAML, parse, read, reason
 from drivecoach.config.sections import Recipe
 from drivecoach.config.shipped import shipped_recipes
 from drivecoach.domains.load import placed
 from drivecoach.errors import Fault, RecipeError
+from drivecoach.files import not_regular
+from drivecoach.text import shown
 
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""What PyYAML raises: a ValueError for a date that does not exist, a RecursionError for text nested too deep."""
 
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | None = None) -> Recipe:
     """Read a recipe from YAML, or a shipped one by its name; ``overrides`` are ``a.b=value`` texts, read as YAML.
 
-    Files that the recipe names are relative to its own folder, those that an override names to the current one.
+    Files that the recipe names are relative to ``beside``, by default the recipe's own folder; those that an override
+    names to the current one.
 
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
-    if not path.exists():
-        path = shipped_recipes().get(str(path), path)
+    if (named := shipped_recipes().get(str(path))) and not path.exists():
+        path = named
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if (kind := not_regular(path)) not in ("", "a pipe"):
+            raise RecipeError(f"cannot read recipe {path}: it is {kind}", hint="a recipe is a UTF-8 YAML file")
+        raw = read(path)
     except FileNotFoundError:
         raise RecipeError(f"no recipe at {path}", hint=_listing()) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read recipe {path}: {error}", hint="a recipe is a UTF-8 YAML file") from None
-    except _NOT_YAML as error:
-        place = f" ({str(error).splitlines()[-1].strip()})" if str(error) else ""
-        raise RecipeError(f"{path} is not valid YAML{place}", hint="compare it with recipes/nano.yaml") from None
+        said = (isinstance(error, OSError) and error.strerror) or error
+        raise RecipeError(f"cannot read recipe {path}: {said}", hint="a recipe is a UTF-8 YAML file") from None
+    except NOT_YAML as error:
+        said = reason(error) or "nested too deep"
+        raise RecipeError(f"{path} is not valid YAML: {said}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
-    raw = _placed(raw, path.parent)
+    raw = _placed(raw, path.parent if beside is None else beside)
+    own_name = raw.get("name")
     for text in overrides or []:
         _override(raw, text)
+    if raw.get("name") != own_name:
+        raw = _renamed(raw, overrides or [])
     try:
         recipe = Recipe.model_validate(raw)
         return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
     except ValidationError as error:
         faults = [_fault(item) for item in error.errors()]
+        origins = ", ".join(_origins(path, faults, overrides or []))
         raise RecipeError(
-            f"{path}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct them in {path}"
+            f"{origins}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct {origins}"
         ) from None
 
 
@@ -84,9 +91,18 @@ def _override(raw: dict[str, Any], text: str) -> None:
             raise RecipeError(f"--set {text!r}: {part} holds a value, not settings", hint="shorten the key")
         raw = inner
     try:
-        raw[parts[-1]] = yaml.safe_load(value)
-    except _NOT_YAML:
-        raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint="quote it") from None
+        raw[parts[-1]] = parse(value)
+    except NOT_YAML as error:
+        raise RecipeError(f"--set {text!r}: the value is not valid YAML", hint=f"quote it ({reason(error)})") from None
+
+
+def _renamed(raw: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """A run that an override renamed is exported under its new name, unless ``export.name`` was overridden too."""
+    given = {text.partition("=")[0].strip() for text in overrides}
+    export = raw.get("export")
+    if not isinstance(export, dict) or given & {"export", "export.name"}:
+        return raw
+    return {**raw, "export": {key: value for key, value in export.items() if key != "name"}}
 
 
 def _fault(item: Any) -> Fault:
@@ -98,6 +114,22 @@ def _fault(item: Any) -> Fault:
     if item["type"] == "value_error" and isinstance(item["input"], dict):
         return Fault(where, "settings that do not fit together", str(item["ctx"]["error"]))
     return Fault(where, repr(item["input"])[:80], item["msg"])
+
+
+def _origins(path: Path, faults: list[Fault], overrides: list[str]) -> list[str]:
+    """Where the faulty values came from: each ``--set`` that gave one, the recipe, or what of both does not fit."""
+    given = {text.partition("=")[0].strip(): f"--set {shown(text)}" for text in overrides}
+    found: dict[str, None] = {}
+    for fault in faults:
+        exact = [text for key, text in given.items() if f"{fault.where}.".startswith(f"{key}.")]
+        inside = [text for key, text in given.items() if fault.where in ("recipe", *_parents(key))]
+        found |= dict.fromkeys(exact or [*inside, str(path)])
+    return list(found)
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -16,23 +16,26 @@ Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    """Strict: ``true`` is no number, ``"64"`` neither; a whole number may stand where fractions are allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class SourceConfig(_Section):
     """Where rows come from and how they are written."""
 
     path: str
-    """A file (JSON, JSONL, CSV, TSV, Parquet), or the id of a data set on the hub or ModelScope."""
+    """A file (JSON, JSONL, CSV, TSV, XLSX, Parquet), or the id of a data set on the hub or ModelScope."""
     source: Literal["local", "hub", "modelscope"] = "local"
     subset: str | None = None
     """The configuration of a data set that has several."""
     split: str = "train"
     """Which split of a hub or ModelScope data set is read."""
     revision: str | None = None
-    format: Literal["auto", "pairs", "alpaca", "messages", "sharegpt"] = "auto"
-    """``auto`` decides by the keys of the first row."""
+    format: Literal["auto", "pairs", "alpaca", "messages", "sharegpt", "table"] = "auto"
+    """``auto`` decides by the keys of a row; ``table``: one column a field of the input and of the answer."""
     columns: dict[str, str] = {}
     """Our name to the file's, e.g. ``{input: parent_text, output: comment_body}``."""
     share: float | None = Field(None, gt=0, le=1)
@@ -107,6 +110,15 @@ class NanoConfig(_Section):
     head_dim: int = Field(64, gt=0, multiple_of=2)
     intermediate_size: int = Field(512, gt=0, multiple_of=32)
 
+    @model_validator(mode="after")
+    def _heads_share(self) -> NanoConfig:
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"base.nano.kv_heads: {self.kv_heads} cannot be shared by base.nano.heads: {self.heads}; "
+                "choose a divisor of it"
+            )
+        return self
+
 
 class BaseConfig(_Section):
     """The model that is tuned: from the Hugging Face hub, ModelScope, a local folder, or ``nano`` (from scratch)."""
@@ -166,10 +178,12 @@ class TrainConfig(_Section):
     gradient_checkpointing: bool = False
     max_length: int = Field(1024, gt=0)
     """Longest row in tokens, prompt and answer together; longer rows are refused, never cut."""
-    seed: int = 3407
+    seed: int = Field(3407, ge=0, lt=2**32)
     logging_steps: int = Field(10, gt=0)
     checkpoint_steps: int = Field(200, gt=0)
     """Every so many steps a checkpoint is written and the validation rows are tried."""
+    keep_checkpoints: bool = False
+    """Keep the last checkpoints when the training is finished; else they are removed."""
     best_by: Literal["validation_loss", "exact_match"] | None = None
     """Export the checkpoint that is best by this; None: the last one."""
     patience: int | None = Field(None, gt=0)
@@ -191,11 +205,42 @@ class TrainConfig(_Section):
 class ExportConfig(_Section):
     """What is written for serving, and with which generation settings."""
 
-    name: Name = "goDrive"
+    name: Name = ""
+    """The model's name for those who serve and ask it. Left out, it is the run's `name`; ``--set name=trial`` renames
+    it with the run, so that a trial never takes the name of a model that is in use."""
     quantizations: list[Literal["f16", "q8_0", "q4_K_M"]] = Field(default=["f16", "q4_K_M"], min_length=1)
     temperature: float = Field(0.0, ge=0)
     num_ctx: int = Field(1024, gt=0)
     num_predict: int = Field(256, gt=0)
+    parity_states: int = Field(100, gt=0)
+    """So many states are answered by the merged model and by every file, to prove that they answer alike."""
+    keep_merged: bool = True
+    """Keep the merged Hugging Face folder; the GGUF files need it no more."""
+    author: str | None = None
+    version: str | None = None
+    """None: the day on which the model was trained."""
+    base_license: str | None = None
+    """None: what the base's model card says."""
+    data_license: str | None = None
+    """None: what the data set's card says, on the hub or in a ``README.md`` that names the file."""
+
+
+class EvaluateConfig(_Section):
+    """How much is scored; less for a slow machine."""
+
+    states: int = Field(5000, ge=0)
+    """States drawn evenly from all the domain has, where they can be counted."""
+    rows: int | None = Field(None, gt=0)
+    """Held-out rows that are scored, spread evenly over all of them; None scores every one."""
+
+
+class ParentConfig(_Section):
+    """The finished run whose weights a training begins with; ``drivecoach tune --resume`` writes it."""
+
+    run: str
+    """Its folder."""
+    fingerprint: str
+    """Which of its trainings is meant: other weights under the same name are refused."""
 
 
 class Recipe(_Section):
@@ -209,6 +254,22 @@ class Recipe(_Section):
     base: BaseConfig
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    parent: ParentConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _export_under_its_name(cls, raw: Any) -> Any:
+        """Fill in ``export.name``, unless it is given or the run's own name is no name."""
+        name = raw.get("name") if isinstance(raw, dict) else None
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+            return raw
+        export = raw.get("export", {})
+        if isinstance(export, ExportConfig):
+            export = export.model_dump()
+        if not isinstance(export, dict) or export.get("name"):
+            return raw
+        return {**raw, "export": {**export, "name": name}}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
@@ -219,6 +280,12 @@ class Recipe(_Section):
         if self.base.source == "nano" and (self.train.quantize or self.train.backend not in ("auto", "peft")):
             raise ValueError(
                 f"base.source: nano has a backend of its own: no train.quantize, no train.backend: {self.train.backend}"
+            )
+        nano = self.base.nano
+        if self.base.source == "nano" and "q8_0" in self.export.quantizations and nano.heads * nano.head_dim % 32:
+            raise ValueError(
+                f"q8_0 of export.quantizations needs base.nano.heads * base.nano.head_dim "
+                f"({nano.heads} * {nano.head_dim}) to be a multiple of 32"
             )
         return self
 

@@ -2,7 +2,8 @@
 
 from drivecoach.data.check import Accepted, Pair, Refusal, Report, check, scan
 from drivecoach.data.prepare import DataResult, prepare, read_pairs
-from drivecoach.data.read import Row, read_rows
+from drivecoach.data.read import read_rows
+from drivecoach.data.record import Row
 from drivecoach.data.sources import identity
 from drivecoach.data.split import SPLITS, split_name
 

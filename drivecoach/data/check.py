@@ -22,11 +22,13 @@ from drivecoach.chat import Message
 from drivecoach.chat.family import ANY_CONTROL
 from drivecoach.chat.template import refuse_control_tokens, split
 from drivecoach.config import SourceConfig
-from drivecoach.data.formats import Malformed, read_example
-from drivecoach.data.read import Row
+from drivecoach.data.columns import Columns
+from drivecoach.data.formats import TABLE, Example, Malformed, read_example, renamed
+from drivecoach.data.record import Row
 from drivecoach.data.sources import open_source
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
+from drivecoach.progress import Task, progress
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Refusal:
     reason: str
     value: object
     source: str = ""
+    fields: tuple[str, ...] = ()
+    """The fields of the row that are at fault, where that is known."""
 
     def to_json(self) -> dict[str, object]:
         """The row of a rejects file: number, kind, reason, and the row as it was."""
@@ -133,11 +137,16 @@ def scan(
     A duplicate is one input with the same answer again; the first row stays. ``control`` is what the model to be
     trained reads as control tokens. Raises DataError when a file is no data file at all.
     """
-    with TemporaryDirectory(prefix="drivecoach-") as folder, _Repeats(Path(folder) / "rows.sqlite") as repeats:
-        repeats.note(read for read in _reads(sources, domain, control) if isinstance(read, _Read))
+    with (
+        TemporaryDirectory(prefix="drivecoach-") as folder,
+        _Repeats(Path(folder) / "rows.sqlite") as repeats,
+        progress("data", unit="row") as task,
+    ):
+        repeats.note(read for read in _reads(sources, domain, control, task) if isinstance(read, _Read))
         found = repeats.find()
         position, repeat = -1, next(found, None)
-        for read in _reads(sources, domain, control):
+        task.begin(0, task.done)  # the rows are known now, and read once more
+        for read in _reads(sources, domain, control, task):
             if isinstance(read, Refusal):
                 yield read
                 continue
@@ -205,18 +214,23 @@ class _Repeats:
                     yield position, "duplicate", f"the same pair as row {head}"
 
 
-def _reads(sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str]) -> Iterator[_Read | Refusal]:
+def _reads(
+    sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str], task: Task
+) -> Iterator[_Read | Refusal]:
+    table = Columns(domain)
     for source in sources:
         name = source.label if len(sources) > 1 else ""
-        for row in open_source(source):
-            yield _read(row, source, name, domain, control)
+        for row in open_source(source, table):
+            task.advance()
+            yield _read(row, source, name, table, control)
 
 
-def _read(row: Row, source: SourceConfig, name: str, domain: AnyDomain, control: re.Pattern[str]) -> _Read | Refusal:
+def _read(row: Row, source: SourceConfig, name: str, table: Columns, control: re.Pattern[str]) -> _Read | Refusal:
+    domain = table.domain
     try:
         if row.problem:
             raise Malformed(row.problem)
-        example = read_example(row.value, source.format, source.columns)
+        example = example_of(row.value, source, table)
     except Malformed as error:
         return Refusal(row.number, "malformed", str(error), row.value, name)
     kind = "input"
@@ -230,9 +244,19 @@ def _read(row: Row, source: SourceConfig, name: str, domain: AnyDomain, control:
         refuse_control_tokens("output", parts.thinking + parts.text, control)
         answer = domain.read_answer(parts.text)
     except InputError as error:
-        return Refusal(row.number, kind, _one_line(error), row.value, name)
+        fields = tuple(dict.fromkeys(re.split(r"[.[]", fault.where)[0] for fault in error.faults))
+        return Refusal(row.number, kind, _one_line(error), row.value, name, fields)
     pair = Pair(row.number, domain.write_input(state), example.output, example.history, name)
     return _Read(pair, state, answer, domain.write_answer(answer), row.value)
+
+
+def example_of(value: object, source: SourceConfig, table: Columns) -> Example:
+    """The record ``value`` of ``source``, in whatever form it is written. Raises Malformed for what has none."""
+    if isinstance(value, dict) and (source.format == TABLE or (source.format == "auto" and not table.is_plain)):
+        row = renamed(value, source.columns)
+        if source.format == TABLE or table.fit(row):
+            return table.example(row)
+    return read_example(value, source.format, source.columns)
 
 
 def _accept(read: _Read, domain: AnyDomain) -> Accepted:

@@ -67,7 +67,12 @@ FORMATS: dict[str, tuple[frozenset[str], Callable[[Mapping[str, object]], Exampl
     "alpaca": (frozenset({"instruction", "output"}), _alpaca),
     "pairs": (frozenset({"input", "output"}), _pairs),
 }
-"""Name -> (the columns by which a row is known to have this form, how it is read); the first that fits is taken."""
+"""Name -> (the columns by which a row is known to have this form, how it is read); the first that fits is taken.
+
+A row with one key a field is none of these: which fields there are, the domain says (`columns.py`).
+"""
+TABLE = "table"
+"""The name of that form."""
 _ALSO = frozenset({"prompt", "completion"})
 """The other names of a pair's columns."""
 
@@ -76,13 +81,20 @@ def read_example(row: object, form: str = "auto", columns: Mapping[str, str] | N
     """Read one record; ``columns`` maps our names to the record's. Raises Malformed with every fault of its form."""
     if not isinstance(row, dict):
         raise Malformed(f"a row is an object with input and output, this is a {type(row).__name__}")
-    if columns:
-        missing = sorted(set(columns.values()) - row.keys())
-        if missing:
-            raise Malformed(f"no {', '.join(map(repr, missing))} (keys found: {_listed(row)})")
-        row = {**row, **{ours: row[theirs] for ours, theirs in columns.items()}}
-    name = form if form != "auto" else _detect(row.keys()) or "pairs"
+    row = renamed(row, columns or {})
+    name = form if form != "auto" else detect(row.keys()) or "pairs"
+    if name not in FORMATS:
+        raise Malformed("a table of one column a field is read where its domain is known")
     return FORMATS[name][1](row)
+
+
+def renamed(row: Mapping[str, object], columns: Mapping[str, str]) -> Mapping[str, object]:
+    """The record with our names, which ``columns`` maps to its own. Raises Malformed where one of them is missing."""
+    missing = sorted(set(columns.values()) - row.keys())
+    if missing:
+        raise Malformed(f"no {', '.join(map(repr, missing))} (keys found: {_listed(row)})")
+    theirs = {*columns.values()}
+    return {**{key: row[key] for key in row if key not in theirs}, **{ours: row[key] for ours, key in columns.items()}}
 
 
 def check_columns(found: Collection[str], form: str, columns: Mapping[str, str], where: str) -> None:
@@ -90,7 +102,7 @@ def check_columns(found: Collection[str], form: str, columns: Mapping[str, str],
     missing = sorted(set(columns.values()) - set(found))
     named = {*found, *columns}
     wanted = FORMATS[form][0] if form in FORMATS else frozenset()
-    if not missing and (_detect(named) if form == "auto" else wanted <= named or (form == "pairs" and named >= _ALSO)):
+    if not missing and (detect(named) if form == "auto" else wanted <= named or (form == "pairs" and named >= _ALSO)):
         return
     forms = "; ".join(f"{name}: {', '.join(sorted(keys))}" for name, (keys, _) in FORMATS.items())
     said = f"no column {', '.join(map(repr, missing))}" if missing else "the columns fit no known form"
@@ -101,7 +113,8 @@ def check_columns(found: Collection[str], form: str, columns: Mapping[str, str],
     )
 
 
-def _detect(keys: Collection[str]) -> str | None:
+def detect(keys: Collection[str]) -> str | None:
+    """The form that a row with these keys has."""
     names = set(keys)
     return next((name for name, (needed, _) in FORMATS.items() if needed <= names), "pairs" if names >= _ALSO else None)
 

@@ -9,15 +9,16 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from drivecoach.config import DataConfig
 from drivecoach.data.check import Pair, Refusal, json_line, scan
-from drivecoach.data.split import SPLITS, split_name
+from drivecoach.data.split import SPLITS, Split, split_name
 from drivecoach.domain import AnyDomain
-from drivecoach.errors import DataError, Fault
+from drivecoach.errors import DataError, Fault, first_line
 from drivecoach.files import written_aside
 
 REJECTS = "rejects.jsonl"
@@ -34,6 +35,8 @@ class DataResult(BaseModel, frozen=True, extra="forbid"):
     train: int
     validation: int
     test: int
+    digests: dict[Split, str]
+    """Of each split, the SHA-256 of its pairs in their order; where they stood in their source is no part of it."""
 
 
 def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> DataResult:
@@ -70,7 +73,7 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
             rejects.unlink()
         elif data.refused == "stop":
             raise _refused(data, refused, rows, shown, rejects)
-        used = _split(spool, data, _limits(data, places), folder)
+        used, digests = _split(spool, data, _limits(data, places), folder)
     finally:
         spool.unlink(missing_ok=True)
     if not used["train"]:
@@ -79,14 +82,23 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
             f"{refused.total()} refused)",
             hint="add rows, correct the refused ones, raise data.fraction, or lower the held-out shares",
         )
-    return DataResult(rows=rows, refused=dict(refused), warnings=warnings, **used)
+    return DataResult(rows=rows, refused=dict(refused), warnings=warnings, **used, digests=digests)
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """The pairs of one split, as `prepare` wrote them."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield Pair(**json.loads(line))
+    """The pairs of one split, as `prepare` wrote them. Raises DataError where the file is missing or damaged since."""
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                number += 1
+                pair = Pair(**json.loads(line))
+                if not (isinstance(pair.input, str) and isinstance(pair.output, str)):
+                    raise ValueError("input and output are texts")
+                yield pair
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        where = f"row {number} of {path} is damaged" if number else f"cannot read {path}"
+        raise DataError(f"{where}: {first_line(error)}", hint="write the data anew: drivecoach tune RECIPE") from None
 
 
 def _limits(data: DataConfig, places: dict[str, array[float]]) -> dict[str, float]:
@@ -107,8 +119,11 @@ def _quantile(values: array[float], count: int) -> float:
     return 2.0 if count >= len(values) else float(np.partition(np.frombuffer(values), count)[count])
 
 
-def _split(spool: Path, data: DataConfig, limits: dict[str, float], folder: Path) -> dict[str, int]:
-    counts: dict[str, int] = dict.fromkeys(SPLITS, 0)
+def _split(
+    spool: Path, data: DataConfig, limits: dict[str, float], folder: Path
+) -> tuple[dict[Split, int], dict[Split, str]]:
+    counts = dict.fromkeys(SPLITS, 0)
+    digests = {name: hashlib.sha256() for name in SPLITS}
     with ExitStack() as stack:
         parts = {name: stack.enter_context(written_aside(folder / f"{name}.jsonl")) for name in SPLITS}
         files = {name: stack.enter_context(part.open("w", encoding="utf-8")) for name, part in parts.items()}
@@ -116,8 +131,9 @@ def _split(spool: Path, data: DataConfig, limits: dict[str, float], folder: Path
             if _place(pair.key) < limits[pair.source]:
                 name = split_name(pair.key, data.validation, data.test)
                 files[name].write(json_line(pair.to_json()))
+                digests[name].update(json_line(replace(pair, row=0, source="").to_json()).encode())
                 counts[name] += 1
-    return counts
+    return counts, {name: digest.hexdigest() for name, digest in digests.items()}
 
 
 def _place(key: str) -> float:

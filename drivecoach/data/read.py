@@ -1,69 +1,38 @@
-"""Reading files of rows as a stream, to learn from or to answer: JSON lists, JSONL, plain lines, CSV, TSV, Parquet."""
+"""Reading files of rows as a stream, to learn from or to answer: JSON lists, JSONL, plain lines, tables."""
 
 from __future__ import annotations
 
 import codecs
-import csv
 import json
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn
 
 from ijson import JSONError, ObjectBuilder, from_iter, get_backend
 from pydantic import JsonValue
 
+from drivecoach.data.record import FORMS, CheckColumns, Row, check_utf8, is_empty, reading
+from drivecoach.data.tables import TABLES, read_table
 from drivecoach.errors import DataError
 
-if TYPE_CHECKING:
-    from pyarrow.parquet import ParquetFile
-
-FORMS = (
-    'a JSON list, JSONL, CSV, TSV or Parquet of rows {"input": "…", "output": "…"}; '
-    "for infer the input alone, or plain lines"
-)
-
 _BLOCK = 1 << 16
-_LARGEST_CELL = 16 << 20
 _WHOLE = 16 << 20
 """A file that begins like one JSON object is read whole up to this size, to say so."""
 _DEEPEST = 500
 """Lists and objects in one another; Python's own JSON, which writes the refused rows, gives up below 1,000."""
 
-CheckColumns = Callable[[Collection[str]], None]
-"""Called with the columns of a table before its first row; raises DataError where they are the wrong ones."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One record as it stands in the file, or what there is of one that could not be read."""
-
-    number: int
-    """1-based: the position in a JSON list, the line of a JSONL file, the row of a table (its header is row 1)."""
-    value: object
-    """Any JSON value; for a row of a table a dict by column. Of a line that is not JSON, its text."""
-    problem: str | None = None
-    """Why the record could not be read."""
-
 
 def read_rows(path: Path, check_columns: CheckColumns = lambda columns: None) -> Iterator[Row]:
-    """Yield every record of a file, which is read by its ending (``.csv``, ``.tsv``, ``.parquet``), else as JSON.
+    """Yield every record of a file: a table by its ending (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``), else JSON.
 
     A line that is not JSON becomes a Row with a ``problem``; a file that is no data file at all (missing, empty,
     not UTF-8, a JSON object instead of a list) is a DataError.
     """
-    with _reading(path):
-        kind = path.suffix.lower()
-        if kind == ".parquet":
-            yield from _parquet(path, check_columns)
-        elif kind in (".csv", ".tsv"):
-            yield from _table(path, "\t" if kind == ".tsv" else ",", check_columns)
-        else:
-            yield from _json(path)
+    with reading(path):
+        yield from read_table(path, check_columns) if path.suffix.lower() in TABLES else _json(path)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -71,8 +40,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises DataError for a file that is missing or not UTF-8.
     """
-    with _reading(path):
-        _check_utf8(path)
+    with reading(path):
+        check_utf8(path)
         with path.open(encoding="utf-8-sig", newline="") as stream:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
@@ -92,70 +61,14 @@ def parse_json(text: str) -> JsonValue:
         raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
 
 
-@contextmanager
-def open_parquet(path: Path) -> Iterator[ParquetFile]:
-    """Open a Parquet file as pyarrow's ParquetFile; what is wrong with it, now or later, is a DataError."""
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise pyarrow_is_missing() from None
-    try:
-        with _reading(path), ParquetFile(path) as table:
-            yield table
-    except ArrowException as error:
-        raise DataError(f"{path} is no whole Parquet file: {error}", hint="write the file again") from None
-
-
-def pyarrow_is_missing() -> DataError:
-    """What to say where a Parquet file is read or written without pyarrow."""
-    return DataError("Parquet needs pyarrow", hint="pip install 'drivecoach[parquet]'")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what the operating system says of ``path``, and a file without a byte, into a DataError."""
-    try:
-        if path.stat().st_size == 0:
-            raise _empty(path)
-        yield
-    except FileNotFoundError:
-        raise DataError(f"no file at {path}", hint="check the path; to read is " + FORMS) from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder", hint="name the file in it: " + FORMS) from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}", hint="name a readable file") from None
-
-
-def _empty(path: Path) -> DataError:
-    return DataError(f"{path} is empty", hint="a data file is " + FORMS)
-
-
-def _check_utf8(path: Path) -> None:
-    decoder, place = codecs.getincrementaldecoder("utf-8")(), 0
-    with path.open("rb") as stream:
-        block = b" "
-        while block:
-            block = stream.read(_BLOCK)
-            held = len(decoder.getstate()[0])
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path} is not UTF-8 (byte {place - held + error.start})",
-                    hint=f"convert it: iconv -f GB18030 -t UTF-8 {path}",
-                ) from None
-            place += len(block)
-
-
 def _json(path: Path) -> Iterator[Row]:
-    _check_utf8(path)
+    check_utf8(path)
     head = ""
     with path.open(encoding="utf-8-sig") as stream:
         while not head and (block := stream.read(_BLOCK)):
             head = block.lstrip()
     if not head:
-        raise _empty(path)
+        raise is_empty(path)
     yield from _json_list(path) if head[0] == "[" else _json_lines(path)
 
 
@@ -265,34 +178,3 @@ def _no_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _table(path: Path, delimiter: str, check_columns: CheckColumns) -> Iterator[Row]:
-    """Rows by column; of a row with more cells than the header, the others stand under the empty name."""
-    _check_utf8(path)
-    csv.field_size_limit(_LARGEST_CELL)
-    number = 0
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-            check_columns(header)
-            for number, cells in enumerate(reader, start=2):
-                value: dict[str, object] = dict(zip(header, cells, strict=False))
-                if len(cells) == len(header):
-                    yield Row(number, value)
-                elif cells:
-                    more = {"": cells[len(header) :]} if len(cells) > len(header) else {}
-                    yield Row(number, value | more, f"{len(cells)} cells, the header has {len(header)}")
-        except csv.Error as error:
-            raise DataError(
-                f"{path} is not valid CSV after row {number}: {error}", hint="save it again as CSV in UTF-8, quoted"
-            ) from None
-
-
-def _parquet(path: Path, check_columns: CheckColumns) -> Iterator[Row]:
-    with open_parquet(path) as table:
-        check_columns(table.schema_arrow.names)
-        values = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches(batch_size=1024))
-        for number, value in enumerate(values, start=2):
-            yield Row(number, value)

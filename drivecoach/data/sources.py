@@ -9,19 +9,31 @@ from typing import Any
 from pydantic import JsonValue
 
 from drivecoach.config import SourceConfig
-from drivecoach.data.formats import check_columns
-from drivecoach.data.read import Row, read_rows
+from drivecoach.data.columns import Columns
+from drivecoach.data.formats import TABLE, check_columns, detect
+from drivecoach.data.read import read_rows
+from drivecoach.data.record import Row, check_file
 from drivecoach.errors import DataError, first_line
 from drivecoach.files import sha256
 
 
-def open_source(source: SourceConfig) -> Iterator[Row]:
-    """Yield the records of ``source``. Raises DataError when it cannot be read or has none of the columns named."""
+def open_source(source: SourceConfig, table: Columns | None = None) -> Iterator[Row]:
+    """Yield the records of ``source``; ``table``: they may have one column a field of this domain.
+
+    Raises DataError when it cannot be read or has none of the columns named.
+    """
 
     def fitting(columns: Collection[str]) -> None:
+        named = {*columns, *source.columns}
+        if table and (source.format == TABLE or (source.format == "auto" and not table.is_plain)):
+            if source.format == TABLE or (detect(named) is None and table.nearly_fit(named)):
+                table.check(named, source.path)
+            if table.fit(named):
+                return
         check_columns(columns, source.format, source.columns, source.path)
 
     if source.source == "local":
+        check_file(Path(source.path))
         yield from read_rows(Path(source.path), fitting)
         return
     data = _from_hub(source) if source.source == "hub" else _from_modelscope(source)
@@ -36,8 +48,7 @@ def identity(source: SourceConfig) -> dict[str, JsonValue]:
     if source.source != "local":
         return named
     path = Path(source.path)
-    if not path.is_file():
-        raise DataError(f"no file at {path}", hint="set data.path in the recipe, or: drivecoach data generate")
+    check_file(path)
     return {**named, "path": "", "sha256": sha256(path)}
 
 

@@ -16,6 +16,7 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
 from drivecoach.domain.node import TOLERANCE, JsonObject, Node
 from drivecoach.domain.pieces import answer_pieces, input_pieces
@@ -29,8 +30,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST = 10_000_000
 """A space with more inputs than this is not walked."""
 _SEED = 20_240_601
-SAFE = "safe"
-"""The part of a score that is right where an answer does not err on the dangerous side."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,14 @@ class Domain(Generic[Input, Answer]):
     """A field of knowledge: what goes in, what comes out, and what is known about right and wrong.
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
-    text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), `unsafe`
-    (when a wrong answer errs on the dangerous side), or how inputs and answers are read and written.
+    text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
+    and `level` (how grave an answer is), or how inputs and answers are read and written.
 
     Raises RecipeError for a name that is no file name, and for models that cannot be written in one canonical way.
     """
+
+    levels: Sequence[str] = ()
+    """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
 
     def __init__(
         self, name: str, input: type[Input] | Form[Input], answer: type[Answer] | Form[Answer], system: str = ""
@@ -156,9 +158,33 @@ class Domain(Generic[Input, Answer]):
         """The right answer; None where nobody can say."""
         return None
 
-    def unsafe(self, expected: Answer, given: Answer | None) -> bool:
-        """Whether ``given`` in place of ``expected`` errs on the dangerous side."""
-        return False
+    def level(self, answer: Answer) -> str:
+        """Which of ``levels`` an answer has; a subclass that names levels overrides it."""
+        raise RecipeError(
+            f"the domain {self.name} names levels and does not say which one an answer has",
+            hint=f"override level(answer) in {type(self).__name__}; it returns one of: {', '.join(self.levels)}",
+        )
+
+    def is_below(self, given: Answer, right: Answer) -> bool:
+        """Whether ``given`` errs on the dangerous side: its level is below that of the ``right`` answer."""
+        return bool(self.levels) and self._rank(given) < self._rank(right)
+
+    def _rank(self, answer: Answer) -> int:
+        found = self.level(answer)
+        if found not in self.levels:
+            raise RecipeError(
+                f"the domain {self.name} says that an answer has the level {found!r}",
+                hint=f"correct level(answer) in {type(self).__name__}; it returns one of: {', '.join(self.levels)}",
+            )
+        return list(self.levels).index(found)
+
+    def explain(self, value: Input) -> Explanation | None:
+        """By which rule `teach` answers, and why; None where a domain cannot say."""
+        return None
+
+    def rules(self) -> RuleTable | None:
+        """Every rule that `teach` goes by; None where it goes by none."""
+        return None
 
     @property
     def has_invariants(self) -> bool:
@@ -173,13 +199,10 @@ class Domain(Generic[Input, Answer]):
     # --- derived from the schemas ---
 
     def compare(self, expected: Answer, given: Answer | None) -> dict[str, bool]:
-        """Which parts of an answer are right: ``answer`` (all of it), each field, ``safe`` where that is defined."""
-        parts = scores.compare(
+        """Which parts of an answer are right: ``answer`` (all of it) and each field."""
+        return scores.compare(
             self.answer.node, self.answer.dump(expected), None if given is None else self.answer.dump(given)
         )
-        if type(self).unsafe is not Domain.unsafe:
-            parts[SAFE] = not self.unsafe(expected, given)
-        return parts
 
     def describe(self, value: Input, answer: Answer) -> dict[str, str]:
         """What statistics count: a label and its value for each field of the input, then of the answer."""

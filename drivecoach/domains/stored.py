@@ -14,7 +14,7 @@ from drivecoach.domain.form import Form, TextForm
 from drivecoach.domains.load import DOMAINS, load_domain, schema_form
 from drivecoach.errors import ModelError
 
-_NAME, _INPUT, _ANSWER, _OWN = (
+DOMAIN, _INPUT, _ANSWER, _OWN = (
     "drivecoach.domain",
     "drivecoach.input_schema",
     "drivecoach.answer_schema",
@@ -36,7 +36,7 @@ def metadata(domain: AnyDomain) -> dict[str, str | bool]:
     Such a domain cannot be told by its schema alone: without it, inputs go in as they are.
     """
     return {
-        _NAME: domain.name,
+        DOMAIN: domain.name,
         _INPUT: json.dumps(domain.input.schema, ensure_ascii=False),
         _ANSWER: json.dumps(domain.answer.schema, ensure_ascii=False),
         _OWN: type(domain).write_input is not Domain.write_input,
@@ -47,13 +47,16 @@ def find_domain(fields: Mapping[str, object], model: str, override: str | None =
     """The domain of the model called ``model`` with the metadata ``fields``; ``override`` names another.
 
     Only names are looked up, shipped ones and those of installed packages: a model never causes a file to be loaded.
+    A runtime in this process may hold its domain itself; metadata of a file or a server cannot, they are texts.
     Where the domain is not installed, its JSON Schemas check the answers. Raises ModelError for a model that does not
     say its domain.
     """
-    name = fields.get(_NAME)
+    name = fields.get(DOMAIN)
     if override is not None:
         domain = load_domain(override)
         return Found(domain, _difference(domain, fields, model))
+    if isinstance(name, Domain):
+        return Found(name)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ModelError(
             f"{model} does not say which domain it is for",

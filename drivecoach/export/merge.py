@@ -1,8 +1,9 @@
-"""Joining an adapter with its base: an ordinary Hugging Face folder in the base's own precision."""
+"""What was trained as an ordinary Hugging Face folder, in the base's own precision; an adapter is joined with it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,16 @@ from drivecoach.train import bases
 def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
     """Merge the LoRA adapter in ``adapter`` into ``base`` and save model and tokenizer to ``target``.
 
-    The sum is taken in 32 bits and rounded once, to the base's 16-bit type; a 4-bit base is never used.
+    The sum is taken in 32 bits and rounded once, to the base's own type; a 4-bit base is never used.
     Raises ModelError when the adapter is missing, damaged, or was made for another base.
     """
     import torch
     from peft import PeftModel
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
 
     _check_adapter(base, adapter)
+    own = bases.precision(base)
     model: Any = bases.load_model(base, torch.float32)
-    stored = model.config.dtype if model.config.dtype in (torch.float16, torch.bfloat16) else torch.float32
     try:
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
@@ -32,8 +32,34 @@ def merge(base: BaseConfig, adapter: Path, target: Path) -> None:
             f"the adapter in {adapter} does not fit {base.name}: {first_line(error)}",
             hint="train again with this recipe, or export with the recipe it was trained with",
         ) from error
-    model.to(stored).save_pretrained(str(target))
-    AutoTokenizer.from_pretrained(str(adapter)).save_pretrained(str(target))
+    _save(model, own, adapter, target)
+
+
+def copy(base: BaseConfig, fitted: Path, target: Path) -> None:
+    """Save the model of which all weights were trained to ``target``, in the type that its base has.
+
+    A model trained from scratch has no base, and a base may be out of reach by now: then it keeps the type that it was
+    trained in.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trained = AutoConfig.from_pretrained(str(fitted)).dtype
+    try:
+        own = trained if base.source == "nano" else bases.precision(base)
+    except ModelError:
+        own = trained
+    if own == trained:
+        shutil.copytree(fitted, target)
+        return
+    model = AutoModelForCausalLM.from_pretrained(str(fitted), dtype=trained, use_safetensors=True)
+    _save(model, own, fitted, target)
+
+
+def _save(model: Any, precision: Any, fitted: Path, target: Path) -> None:
+    from transformers import AutoTokenizer
+
+    model.to(precision).save_pretrained(str(target))
+    AutoTokenizer.from_pretrained(str(fitted)).save_pretrained(str(target))
 
 
 def _check_adapter(base: BaseConfig, adapter: Path) -> None:

@@ -2,60 +2,55 @@
 
 from __future__ import annotations
 
-from drivecoach.chat import NO_THINKING, Chat, Message
+import re
+
+from drivecoach.chat import CLOSING, NO_THINKING, OPENING, Chat
 from drivecoach.config import ExportConfig
 from drivecoach.errors import RecipeError
 
-_SYSTEM = "\0system\0"
-_USER = "\0user\0"
-_ANSWER = "\0answer\0"
 _QUOTES = '"""'
 
 
 def go_template(chat: Chat) -> str:
-    """Ollama's TEMPLATE (Go text/template) that renders what ``chat.prompt`` renders.
+    """Ollama's TEMPLATE (Go text/template) that renders what ``chat.prompt`` renders, whatever the conversation.
 
-    It is made by rendering the Jinja template with marks in place of the texts, so there is no second copy to keep.
-    A model that thinks gets the form by which Ollama recognises one (a range over ``.Messages`` with ``.Thinking``
-    between two marks): it then splits the reasoning off, and ``think: false`` opens the answer with an empty think
-    block. Source: Ollama's docs/template.md, docs/modelfile.md and thinking/template.go.
+    It is put together from the texts around the turns in the Jinja template, so there is no second copy to keep. It
+    ranges over ``.Messages``: ``.Prompt`` and ``.Response`` are simpler, but Ollama then fills the template anew for
+    each turn and puts an empty user turn before a conversation that the assistant opens.
+    A model that thinks must name ``.Thinking`` between two marks, and within the range: by that Ollama knows one,
+    splits the reasoning off, and takes ``think``. It is never rendered, because training leaves the reasoning of
+    earlier turns out. Source: Ollama's docs/template.md, template/template.go and thinking/template.go.
     """
-    plain = Chat("", chat.thinking, chat.family).prompt(_USER)
-    with_system = Chat(_SYSTEM, chat.thinking, chat.family).prompt(_USER)
-    # What the system message adds stands somewhere before the part that both end with.
-    same = next(length for length in range(len(plain), -1, -1) if with_system.endswith(plain[len(plain) - length :]))
-    tail = plain[len(plain) - same :]
-    head = plain.removesuffix(tail)
-    system = with_system.removesuffix(tail).removeprefix(head).replace(_SYSTEM, "{{ .System }}")
-    if chat.thinking == "strip":
-        body = tail.replace(_USER, "{{ .Prompt }}")
-        return head + "{{ if .System }}" + system + "{{ end }}" + body + "{{ .Response }}" + chat.end
-    asked = chat.family.render([{"role": "user", "content": _USER}], answer=False)
-    opening = plain.removeprefix(asked)
-    told = chat.family.render([_said("user", _USER), _said("assistant", _ANSWER), _said("user", _USER)], answer=False)
-    after = told.removeprefix(plain + _ANSWER).removesuffix(asked)
-    user = asked.removeprefix(head).replace(_USER, "{{ .Content }}")
-    return (
-        '{{ $first := true }}{{ range .Messages }}{{ if eq .Role "user" }}'
-        + head
-        + "{{ if and $first $.System }}"
-        + system.replace(".System", "$.System")
-        + "{{ end }}{{ $first = false }}"
-        + user
-        + '{{ else if eq .Role "assistant" }}'
-        + opening
-        + "{{ if .Thinking }}<think>\n{{ .Thinking }}\n</think>\n\n{{ end }}{{ .Content }}"
-        + after
-        + "{{ end }}{{ end }}"
-        + opening
-        + "{{ if and .IsThinkSet (not .Think) }}"
-        + NO_THINKING
-        + "{{ end }}"
+    turns = chat.family.turns
+    system, user, assistant = (tuple(map(_literal, around)) for around in (turns.system, turns.user, turns.assistant))
+    content = "{{ .Content }}"
+    if turns.inside:
+        keep = '{{ $system := "" }}'
+        system_turn = "{{ $system = .Content }}"
+        pending = "{{ if $system }}" + system[0] + "{{ $system }}" + system[1] + '{{ $system = "" }}{{ end }}'
+    else:
+        keep, system_turn, pending = "", system[0] + content + system[1], ""
+    reasoning, no_reasoning = "", ""
+    if chat.thinking != "strip":
+        reasoning = "{{ if false }}" + OPENING + "{{ .Thinking }}" + CLOSING + "{{ end }}"
+        no_reasoning = "{{ if and .IsThinkSet (not .Think) }}" + NO_THINKING + "{{ end }}"
+    bare = _literal(turns.without_system)
+    return "".join(
+        (
+            _literal(turns.start),
+            "{{ if not .System }}" + bare + "{{ end }}" if bare else "",
+            keep,
+            '{{ range .Messages }}{{ if and (eq .Role "system") .Content }}' + system_turn,
+            '{{ else if eq .Role "user" }}' + user[0] + pending + content + user[1],
+            '{{ else if eq .Role "assistant" }}' + assistant[0] + reasoning + content + assistant[1],
+            "{{ end }}{{ end }}" + _literal(turns.opening) + no_reasoning,
+        )
     )
 
 
-def _said(role: str, content: str) -> Message:
-    return {"role": role, "content": content}
+def _literal(text: str) -> str:
+    """Text as a Go template says it: braces would open an action."""
+    return re.sub(r"\{+", lambda braces: '{{ "' + braces[0] + '" }}', text)
 
 
 def parameters(chat: Chat, export: ExportConfig) -> dict[str, str | int | float]:
@@ -68,27 +63,28 @@ def parameters(chat: Chat, export: ExportConfig) -> dict[str, str | int | float]
     }
 
 
-def check_system(system: str) -> None:
-    """Raise RecipeError for a system message that a Modelfile cannot hold as it is."""
-    if _QUOTES in system:
-        raise RecipeError(
-            f"chat.system holds {_QUOTES}, which ends a text in a Modelfile", hint="use other quotation marks"
-        )
-    lost = sorted({ascii(c)[1:-1] for c in system if not (c.isprintable() or c in "\t\r\n")})
+def check_text(key: str, text: str) -> None:
+    """Raise RecipeError for a text of the recipe that a Modelfile cannot hold as it is."""
+    if _QUOTES in text:
+        raise RecipeError(f"{key} holds {_QUOTES}, which ends a text in a Modelfile", hint="use other quotation marks")
+    lost = sorted({ascii(c)[1:-1] for c in text if not (c.isprintable() or c in "\t\r\n")})
     if lost:  # Ollama's parser (parser/parser.go) leaves out what is not printable
         raise RecipeError(
-            f"chat.system holds {', '.join(lost)}, which Ollama drops from a Modelfile",
+            f"{key} holds {', '.join(lost)}, which Ollama drops from a Modelfile",
             hint="use plain spaces and no invisible characters",
         )
 
 
-def render(chat: Chat, export: ExportConfig, gguf: str) -> str:
-    """The Modelfile for the GGUF file named ``gguf`` in the same folder; raises as `check_system` does."""
-    check_system(chat.system)
+def render(chat: Chat, export: ExportConfig, gguf: str, license: str) -> str:
+    """The Modelfile for the GGUF file named ``gguf`` in the same folder; raises as `check_text` does."""
+    template = go_template(chat)
+    check_text("chat.system", chat.system)
+    check_text("chat.template", template)
     lines = [
         f"FROM ./{gguf}",
-        f"TEMPLATE {_QUOTES}{go_template(chat)}{_QUOTES}",
+        f"TEMPLATE {_QUOTES}{template}{_QUOTES}",
         *([f"SYSTEM {_QUOTES}{chat.system}{_QUOTES}"] if chat.system else []),
         *(f"PARAMETER {name} {value}" for name, value in parameters(chat, export).items()),
+        f"LICENSE {_QUOTES}{license}{_QUOTES}",
     ]
     return "\n".join(lines) + "\n"

@@ -20,6 +20,7 @@ from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
 from drivecoach.native.library import shared_library
+from drivecoach.progress import progress
 
 Quantization = Literal["q4_K_M", "q8_0", "f16"]
 
@@ -58,6 +59,7 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
         written_aside(target) as part,
         part.open("wb") as stream,
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+        progress(f"export: {target.name}", len(tensors), unit="tensor") as task,
     ):
         stream.write(_header_bytes(header, tensors, types, _FILE_TYPE[quantization]))
         _pad(stream, header.alignment)
@@ -66,6 +68,7 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
             for block in pool.map(convert, _runs(data, tensor)):
                 stream.write(block)
             _pad(stream, header.alignment)
+            task.advance()
 
 
 def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], file_type: int) -> bytes:

@@ -21,7 +21,7 @@ MAGIC = b"GGUF"
 Scalar = str | int | float | bool
 """What one metadata entry can hold, arrays aside."""
 _ALIGNMENT = 32
-_STRING, _ARRAY = 8, 9
+STRING, _ARRAY = 8, 9
 # GGUF value type -> struct code of one value.
 _SCALARS = {
     0: "<B",
@@ -151,13 +151,13 @@ class _Parser:
         return name, kind.name, shape, offset, prod(shape) // block * size
 
     def value(self, kind: int) -> Scalar | None:
-        if kind == _STRING:
+        if kind == STRING:
             return self.string()
         if kind != _ARRAY:
             found: Scalar = self.scalar(self.code(kind))
             return found
         inner, count = self.scalar("<I"), self.scalar("<Q")
-        if inner == _STRING:
+        if inner == STRING:
             for _ in range(count):
                 self.skip(self.scalar("<Q"))
         else:

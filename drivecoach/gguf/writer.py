@@ -18,6 +18,7 @@ from drivecoach.files import written_aside
 from drivecoach.gguf.architectures import Architecture, Config, Rope, architecture_of, head_dim, rope_parameters
 from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.vocab import Vocabulary, read_vocabulary
+from drivecoach.progress import progress
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter, TensorNameMap
@@ -106,7 +107,7 @@ def write_gguf(
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     _add_own_fields(writer, own)
-    with written_aside(target) as part:
+    with written_aside(target) as part, progress(f"export: {target.name}", len(tensors), unit="tensor") as task:
         try:
             writer.write_header_to_file(part)
             writer.write_kv_data_to_file()
@@ -117,6 +118,7 @@ def write_gguf(
                 for chunk in tensor.chunks():
                     stream.write(chunk.tobytes())
                 writer.write_padding(stream, stream.tell())
+                task.advance()
         finally:
             writer.close()
 

@@ -81,7 +81,9 @@ def _write(
     rows = [row for _, row in batch]
     places = _fill(context, rows)
     best = context.decode().argmax(axis=1)
-    answers = [_accepted(context, row, best[start:stop], limit) for row, (start, stop) in zip(rows, places, strict=True)]
+    answers = [
+        _accepted(context, row, best[start:stop], limit) for row, (start, stop) in zip(rows, places, strict=True)
+    ]
     open_rows = [] if only_drafts else [n for n, a in enumerate(answers) if not a.finished and len(a.tokens) < limit]
     for n in open_rows:
         context.forget(n, len(rows[n].prompt) + len(answers[n].tokens) - 1)

@@ -19,7 +19,7 @@ from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domain.base import NAME
 from drivecoach.domains.load import DOMAINS, load_domain
 from drivecoach.errors import DataError, Fault, InputError, RecipeError, StorageError
-from drivecoach.export.modelfile import check_system
+from drivecoach.export.modelfile import check_text
 from drivecoach.propose.example import example_rows
 from drivecoach.propose.fields import in_words, propose
 from drivecoach.propose.python import ProposedSide, Schema, write_python
@@ -162,7 +162,7 @@ def _proposed(side: Side, faults: list[Fault]) -> ProposedSide:
 def _system(common: str, name: str, answer: ProposedSide) -> str:
     """The system message that all rows have, where one can be served; else one to go on from."""
     try:
-        check_system(common)
+        check_text("chat.system", common)
     except RecipeError:
         common = ""
     return common or f"You are {name}." + (" Answer with one JSON object." if answer.model else "")

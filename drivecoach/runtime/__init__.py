@@ -1,6 +1,7 @@
 """Model servers behind one protocol: a user's text in, the model's raw answer out."""
 
 from drivecoach.runtime.base import (
+    RULES,
     RUNTIMES,
     TIMEOUT,
     Again,
@@ -9,10 +10,12 @@ from drivecoach.runtime.base import (
     Down,
     OpenRuntime,
     Runtime,
+    address,
     open_runtime,
 )
 
 __all__ = [
+    "RULES",
     "RUNTIMES",
     "TIMEOUT",
     "Again",
@@ -21,5 +24,6 @@ __all__ = [
     "Down",
     "OpenRuntime",
     "Runtime",
+    "address",
     "open_runtime",
 ]

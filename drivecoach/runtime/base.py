@@ -14,6 +14,8 @@ from drivecoach.registry import Registry
 
 TIMEOUT = 120.0
 """Seconds that one answer of a server may take, model loading included."""
+RULES = "rules"
+"""The one kind that needs no model: ``rules`` alone is an address."""
 WARM = 0.6
 """Temperature of an answer that is asked for again: a greedy model would only repeat itself."""
 
@@ -46,6 +48,8 @@ class Completion:
     """Time spent on reading the prompt, where the server tells."""
     completion_seconds: float = 0.0
     """Time spent on writing the answer, where the server tells."""
+    source: str = "model"
+    """Who answered: ``model``, or ``rules`` where no model was asked."""
 
 
 class Runtime(Protocol):
@@ -99,17 +103,26 @@ class OpenRuntime(Protocol):
 
 RUNTIMES: Registry[OpenRuntime] = Registry(
     "runtime",
-    {"llamacpp": "drivecoach.runtime.llamacpp:LlamaCpp", "ollama": "drivecoach.runtime.ollama:Ollama"},
+    {
+        "llamacpp": "drivecoach.runtime.llamacpp:LlamaCpp",
+        "ollama": "drivecoach.runtime.ollama:Ollama",
+        RULES: "drivecoach.runtime.rules:Rules",
+    },
     callable,
 )
 
 
+def address(model: str) -> tuple[str, str]:
+    """The kind of a model's runtime and its name there: of ``ollama:goDrive``, of ``rules``, of a GGUF file's path."""
+    kind, separator, name = model.partition(":")
+    known = kind in RUNTIMES.names() if separator else kind == RULES
+    return (kind, name) if known else ("llamacpp", model)
+
+
 def open_runtime(model: str, *, host: str | None = None, timeout: float = TIMEOUT) -> Runtime:
-    """Open ``KIND:MODEL`` (``ollama:goDrive``), or the path of a GGUF file in the embedded llama.cpp.
+    """Open ``KIND:MODEL`` (``ollama:goDrive``), ``rules``, or the path of a GGUF file in the embedded llama.cpp.
 
     Raises ModelError when the file is not there or no GGUF, RuntimeFailure when the server is not.
     """
-    kind, separator, name = model.partition(":")
-    if not separator or kind not in RUNTIMES.names():
-        kind, name = "llamacpp", model
+    kind, name = address(model)
     return RUNTIMES.load(kind)(name, host, timeout=timeout)

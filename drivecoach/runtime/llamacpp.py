@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 from drivecoach.chat import CLOSING, Chat, Message
 from drivecoach.domain import JsonObject
 from drivecoach.errors import InputError, ModelError, RuntimeFailure
-from drivecoach.gguf.reader import read_metadata
+from drivecoach.gguf.check import read_model
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
+from drivecoach.runtime.grammars import GRAMMARS, lenient
 
 SLOTS = 16
 """Requests decoded together: more do not raise the throughput of a small model on a few cores."""
@@ -41,7 +45,7 @@ class LlamaCpp:
                 f"{path} is answered in this process, not by the server at {host}",
                 hint="leave --host out, or give --model ollama:NAME",
             )
-        self.metadata: Mapping[str, object] = read_metadata(path)
+        self.metadata: Mapping[str, object] = read_model(path)
         fields: Mapping[str, Any] = self.metadata
         try:
             self.chat = Chat.from_metadata(fields)
@@ -63,12 +67,21 @@ class LlamaCpp:
         self._path = path
         self._starting = threading.Lock()
         self._server: Any = None
+        self._closed = False
+        _OPENED.add(self)
 
     def start(self) -> None:
-        """Load the model now. Raises ModelError for a file that llama.cpp cannot read."""
+        """Load the model now. Raises ModelError for a file that llama.cpp cannot read, RuntimeFailure once closed."""
+        self._engine()
+
+    def _engine(self) -> Any:
+        _check_process()  # before the lock: what another thread held at the moment of a fork stays locked in the child
         with self._starting:
+            if self._closed:
+                raise RuntimeFailure(f"{self.name} was closed", hint="open it again, or ask before it is closed")
             if self._server is None:
                 self._server = _start(self._path, self.context, self.slots)
+            return self._server
 
     def generate(
         self,
@@ -78,17 +91,21 @@ class LlamaCpp:
         think: bool = True,
         seed: int | None = None,
         schema: JsonObject | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Completion:
-        """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained."""
+        """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained.
+
+        ``stop`` is asked at every token, and ends the answer there when it says True.
+        """
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:
-            return self.complete(prompt, again)
+            return self.complete(prompt, again, stop=stop)
         if not (self.thinks and think):
-            return self.complete(prompt, {**again, "json_schema": schema})
-        first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]})
+            return self.complete(prompt, {**again, "json_schema": schema}, stop=stop)
+        first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]}, stop=stop)
         reasoning = first.text + CLOSING + "\n\n"
-        rest = self.complete(prompt + reasoning, {**again, "json_schema": schema})
+        rest = self.complete(prompt + reasoning, {**again, "json_schema": schema}, stop=stop)
         return Completion(
             reasoning + rest.text,
             first.prompt_tokens,
@@ -100,15 +117,24 @@ class LlamaCpp:
         )
 
     def complete(
-        self, prompt: str, settings: Mapping[str, Any] | None = None, emit: Callable[[str], bool] | None = None
+        self,
+        prompt: str,
+        settings: Mapping[str, Any] | None = None,
+        emit: Callable[[str], bool] | None = None,
+        *,
+        stop: Callable[[], bool] | None = None,
     ) -> Completion:
         """Continue a rendered prompt; ``settings`` override the model's own, by llama.cpp's names.
 
-        ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True.
+        ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True; so does
+        ``stop``, which gets nothing.
         """
-        self.start()
+        engine = self._engine()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}
+        constrained = "json_schema" in body
+        if constrained:
+            body["json_schema"] = lenient(body["json_schema"])
         pieces: list[str] = []
         last: list[Any] = []
 
@@ -116,13 +142,15 @@ class LlamaCpp:
             last[:] = [chunk]
             text = chunk["choices"][0]["text"] if "choices" in chunk else ""
             pieces.append(text)
-            return bool(text) and emit is not None and emit(text)
+            left = stop is not None and stop()
+            return left or (bool(text) and emit is not None and emit(text))
 
         try:
-            if emit is None:
-                receive(self._server.handle_completions(body))
-            else:
-                self._server.handle_completions({**body, "stream": True}, receive)
+            with GRAMMARS.turn(engine) if constrained else nullcontext():
+                if emit is None and stop is None:
+                    receive(engine.handle_completions(body))
+                else:
+                    engine.handle_completions({**body, "stream": True}, receive)
         except RuntimeError as error:  # what the engine itself cannot read, such as half a surrogate pair
             last[:] = [{"message": str(error)}]
         answer: dict[str, Any] = last[0] if last else {"message": "no answer came"}
@@ -146,7 +174,8 @@ class LlamaCpp:
         )
 
     def close(self) -> None:
-        """Stop the engine and free its memory."""
+        """Stop the engine and free its memory, as soon as the answers under way are there."""
+        self._closed = True
         self._server = None
 
     def __enter__(self) -> Self:
@@ -156,10 +185,41 @@ class LlamaCpp:
         self.close()
 
 
+_OPENED: weakref.WeakSet[LlamaCpp] = weakref.WeakSet()
+_PROCESSES: set[int] = set()
+"""In which process engines were started. Their threads, some of them the library's own, are not in a forked child."""
+
+
+def _check_process() -> None:
+    if _PROCESSES - {os.getpid()}:
+        raise RuntimeFailure(
+            "llama.cpp was started before this process was forked, and does not work in the child",
+            hint="start children by multiprocessing's 'spawn', or fork before the first answer",
+        )
+
+
+def _leave_engines_to_the_parent() -> None:
+    """In a forked child: freeing an engine would wait for ever for its threads, which stayed behind."""
+    for runtime in _OPENED:
+        if runtime._server is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime._server))
+            runtime._server = None
+    if GRAMMARS.engine is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(GRAMMARS.engine))
+    on_exit = getattr(ctypes.CDLL(None), "on_exit", None)  # of glibc
+    if _PROCESSES and on_exit is not None:
+        on_exit(ctypes.CDLL(None)._exit, None)  # before the library's own destructors, which would wait too
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_engines_to_the_parent)
+
+
 def _start(path: Path, context: int, slots: int) -> Any:
     """The engine, quiet and on a loopback port that nobody can use: its key is random and is thrown away."""
     import xllamacpp
 
+    _PROCESSES.add(os.getpid())
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.n_ctx = context * slots

@@ -15,6 +15,8 @@ from drivecoach.chat.template import refuse_control_tokens
 from drivecoach.domain import JsonObject
 from drivecoach.errors import RuntimeFailure, first_line
 from drivecoach.runtime.base import TIMEOUT, WARM, Again, Busy, Completion, Down
+from drivecoach.runtime.connection import connect
+from drivecoach.text import shown, whole
 
 _RESTART = "the server has trouble; see its log"
 _REFUSALS: dict[int, tuple[type[RuntimeFailure], str]] = {
@@ -41,10 +43,10 @@ class Ollama:
         self.name = f"ollama:{model}"
         self._model = model
         self._timeout = timeout
-        self._client = self._call(lambda: ollama.Client(host=host, timeout=timeout))
-        shown = self._call(self._client.show, model)
-        self.metadata: Mapping[str, object] = shown.modelinfo or {}
-        self.thinks = "thinking" in (shown.capabilities or [])
+        self._client = connect(host, timeout)
+        told = self._call(self._client.show, model)
+        self.metadata: Mapping[str, object] = told.modelinfo or {}
+        self.thinks = "thinking" in (told.capabilities or [])
 
     def generate(
         self,
@@ -78,7 +80,7 @@ class Ollama:
             raise Again(f"{self.name} broke off in the middle of an answer", hint="try again")
         thinking = f"{OPENING}\n{reasoning}\n{CLOSING}\n\n" if reasoning else ""
         return Completion(
-            text=thinking + text,
+            text=whole(thinking + text),
             prompt_tokens=answer.prompt_eval_count or 0,
             completion_tokens=answer.eval_count or 0,
             seconds=time.perf_counter() - start,
@@ -102,8 +104,8 @@ class Ollama:
             return method(*arguments)
         except ollama.ResponseError as error:
             kind, hint = _REFUSALS.get(error.status_code, (RuntimeFailure, "see the server's log"))
-            raise kind(f"Ollama refused {self.name}: {error.error}", hint=hint) from error
-        except httpx.TimeoutException as error:
+            raise kind(f"Ollama refused {self.name}: {shown(str(error.error), 300)}", hint=hint) from error
+        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
             raise Again(f"Ollama did not answer within {self._timeout:g} s", hint="try again") from error
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
             raise Again(f"Ollama broke off in the middle of an answer: {error}", hint="try again") from error
@@ -112,11 +114,11 @@ class Ollama:
                 f"no Ollama server answers: {error}",
                 hint="start one with `ollama serve`, set OLLAMA_HOST, or use a GGUF file instead of ollama:NAME",
             ) from error
-        except (ValueError, TypeError, AttributeError, httpx.InvalidURL) as error:
-            # raised by the client for an address it cannot read and for an answer of another form
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # raised by the client for an answer of another form
             if isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{"):
                 raise Again(f"Ollama broke off in the middle of an answer: {error}", hint="try again") from error
             raise RuntimeFailure(
-                f"what answers for {self.name} does not speak Ollama's protocol: {first_line(error)}",
+                f"what answers for {self.name} does not speak Ollama's protocol: {shown(first_line(error), 200)}",
                 hint="check --host and OLLAMA_HOST; the default is http://127.0.0.1:11434",
             ) from error

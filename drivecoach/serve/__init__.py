@@ -1,1 +1,1 @@
-"""The embedded stand-in for an Ollama server: the same wire format, on a GGUF file that drivecoach exported."""
+"""The coach over HTTP: states at /coach behind the guard, and Ollama's wire format on a GGUF of drivecoach's."""

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from drivecoach.chat import Message
+from drivecoach.serve.current import Current
 from drivecoach.serve.model import Reply, ServedModel
 from drivecoach.serve.wire import (
     ChatRequest,
@@ -24,7 +25,7 @@ from drivecoach.serve.wire import (
     parse,
     unloads,
 )
-from drivecoach.serve.work import Piece, WorkQueue, streamed
+from drivecoach.serve.work import Piece, streamed
 
 Body = dict[str, Any]
 Shape = Callable[[str, str], Body]
@@ -32,12 +33,18 @@ Shape = Callable[[str, str], Body]
 
 
 class Api:
-    """The endpoints on one model; ``queue`` bounds how much is worked on at once."""
+    """The endpoints on the model that is served now."""
 
-    def __init__(self, model: ServedModel, queue: WorkQueue, version: str) -> None:
-        self.model = model
-        self.queue = queue
+    def __init__(self, current: Current, version: str) -> None:
+        self.current = current
         self.version = version
+
+    @property
+    def model(self) -> ServedModel:
+        """The model of now; a 404 where there is none."""
+        if (model := self.current.served.model) is None:
+            raise WireError(404, f"{self.current.served.name} is served through /coach only")
+        return model
 
     def routes(self) -> list[Route]:
         """What is offered; the rest of Ollama (pull, push, create, embed, …) is a 404."""
@@ -53,6 +60,7 @@ class Api:
 
     async def root(self, _: Request) -> Response:
         """What apps look for to see whether Ollama is there."""
+        self.model  # noqa: B018  # where there is none, nothing here is like Ollama
         return PlainTextResponse("Ollama is running")
 
     async def tags(self, _: Request) -> Response:
@@ -92,7 +100,7 @@ class Api:
         turns: list[Message] = [{"role": "system", "content": asked.system}] if asked.system else []
         turns.append({"role": "user", "content": asked.prompt})
         prompt = asked.prompt if asked.raw else self.model.prompt(turns, think=think)
-        return await self._answer(asked, prompt, _response, think=think, raw=asked.raw)
+        return await self._answer(request, asked, prompt, _response, think=think, raw=asked.raw)
 
     async def chat(self, request: Request) -> Response:
         """A conversation, and its next turn."""
@@ -109,7 +117,7 @@ class Api:
             return JSONResponse(self._chunk(asked.model, _message("", ""), done_reason=reason))
         think = self.thinks(asked.model, asked.think)
         prompt = self.model.prompt([turn.message() for turn in asked.messages], think=think)
-        return await self._answer(asked, prompt, _message, think=think)
+        return await self._answer(request, asked, prompt, _message, think=think)
 
     def find(self, name: str) -> None:
         """Refuse any model but ours; the name of a request never reaches a path."""
@@ -124,6 +132,7 @@ class Api:
 
     async def _answer(
         self,
+        request: Request,
         asked: GenerateRequest | ChatRequest,
         prompt: str,
         shape: Shape,
@@ -134,7 +143,8 @@ class Api:
         if asked.debug_render_only:
             debug = {"_debug_info": {"rendered_template": prompt}}
             return JSONResponse(self._chunk(asked.model, shape("", ""), done=False) | debug)
-        settings = (asked.options or Options()).settings(self.model.runtime.settings["stop"])
+        model, queue = self.model, self.current.served.queue
+        settings = (asked.options or Options()).settings(model.runtime.settings["stop"])
         schema = json_schema(asked.format)
         start = time.perf_counter_ns()
 
@@ -151,12 +161,14 @@ class Api:
             }
 
         if asked.stream is False:
-            answer = await self.queue.work(
-                lambda: self.model.answer(prompt, settings, schema, None, think=think, raw=raw)
+            answer = await queue.work(
+                lambda left: model.answer(prompt, settings, schema, None, think=think, raw=raw, stop=left),
+                request.receive,
             )
             return JSONResponse(final(answer, answer.thinking, answer.text))
-        pieces = self.queue.stream(
-            lambda emit: self.model.answer(prompt, settings, schema, emit, think=think, raw=raw)
+        pieces = queue.stream(
+            lambda emit, left: model.answer(prompt, settings, schema, emit, think=think, raw=raw, stop=left),
+            request.receive,
         )
 
         def line(piece: Piece) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import prod
@@ -17,6 +18,7 @@ from drivecoach.files import sha256
 from drivecoach.gguf.reader import describe
 from drivecoach.runtime.base import Completion
 from drivecoach.runtime.llamacpp import LlamaCpp
+from drivecoach.serve.schema import check_schema
 from drivecoach.serve.thinking import ThinkSplitter
 from drivecoach.serve.wire import WireError
 
@@ -34,19 +36,30 @@ class Reply:
 
 
 class ServedModel:
-    """A GGUF file that drivecoach exported, in the embedded llama.cpp."""
+    """A GGUF file that drivecoach exported, in the embedded llama.cpp; ``name``: by default the file's.
 
-    def __init__(self, path: Path, name: str) -> None:
-        check_model_name(name)
-        self.name = name
+    Raises ModelError for a name that is none, and for a file that cannot be used.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self.runtime = LlamaCpp(path)
+        self.name = file_name(path) if name is None else name
+        check_model_name(self.name)
         self.runtime.start()
         self.chat: Chat = self.runtime.chat
         self.thinks = self.runtime.thinks
         self._path = path
         self._metadata = self.runtime.metadata
-        self._digest = sha256(path)
+        self._size = path.stat().st_size
         self._modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+        self._details = _details(path, self._metadata)
+        self.digest = sha256(path)
+
+    def warm(self) -> None:
+        """Answer once, freely and under a schema, so that nobody's first request waits for what is made only once."""
+        prompt = self.chat.prompt("?")
+        self.runtime.complete(prompt, {"n_predict": 2})
+        self.runtime.complete(prompt, {"n_predict": 1, "json_schema": {"type": "object"}})
 
     def has_name(self, name: str) -> bool:
         """Whether a client means this model; Ollama ignores case and adds ``:latest``."""
@@ -70,12 +83,15 @@ class ServedModel:
         *,
         think: bool,
         raw: bool = False,
+        stop: Callable[[], bool] | None = None,
     ) -> Reply:
         """Continue ``prompt``; unless ``raw``, the reasoning of a model that thinks is taken off the answer.
 
         A ``schema`` would forbid such a model its ``<think>``: it thinks first, and the schema holds for what
-        comes after. Raises WireError.
+        comes after. ``stop`` ends the answer where it says True. Raises WireError.
         """
+        if schema is not None:
+            check_schema(schema)
         split = self.thinks and not raw
         splitter = ThinkSplitter()
         thinking: list[str] = []
@@ -92,12 +108,12 @@ class ServedModel:
         streamed = feed if emit else None
         try:
             if schema is not None and split and think:
-                first = self.runtime.complete(prompt, settings | {"stop": [*self.runtime.settings["stop"], CLOSING]})
+                ends = {"stop": [*self.runtime.settings["stop"], CLOSING]}
+                first = self.runtime.complete(prompt, settings | ends, stop=stop)
                 feed(first.text + CLOSING)
                 prompt += first.text + CLOSING + "\n\n"
-            completion = self.runtime.complete(
-                prompt, settings | ({"json_schema": schema} if schema is not None else {}), streamed
-            )
+            constraint = {"json_schema": schema} if schema is not None else {}
+            completion = self.runtime.complete(prompt, settings | constraint, streamed, stop=stop)
         except InputError:
             raise WireError(400, "the input length exceeds the context length") from None
         except RuntimeFailure as error:
@@ -114,9 +130,9 @@ class ServedModel:
             "name": f"{self.name}:latest",
             "model": f"{self.name}:latest",
             "modified_at": self._modified,
-            "size": self._path.stat().st_size,
-            "digest": self._digest,
-            "details": self._details(),
+            "size": self._size,
+            "digest": self.digest,
+            "details": self._details,
         }
 
     def loaded(self) -> dict[str, Any]:
@@ -131,7 +147,7 @@ class ServedModel:
         }
 
     def shown(self) -> dict[str, Any]:
-        """The answer of ``/api/show``; no path of this machine is in it."""
+        """The answer of ``/api/show``, with the file's digest; no path of this machine is in it."""
         settings = self.runtime.settings
         parameters = {
             "stop": f'"{self.chat.end}"',
@@ -146,25 +162,32 @@ class ServedModel:
             "parameters": "\n".join(f"{key:<30} {value}" for key, value in parameters.items()),
             "template": template,
             "system": self.chat.system,
-            "details": self._details(),
+            "details": self._details,
             "model_info": dict(self._metadata),
             "capabilities": ["completion", *(["thinking"] if self.thinks else [])],
             "modified_at": self._modified,
+            "digest": self.digest,
         }
 
-    def _details(self) -> dict[str, Any]:
-        family = str(self._metadata.get("general.architecture", ""))
-        parameters = sum(prod(shape) for _, _, shape in describe(self._path))
-        size = f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.2f}M"
-        kind = _FILE_TYPES.get(str(self._metadata.get("general.file_type")), "unknown")
-        return {
-            "parent_model": "",
-            "format": "gguf",
-            "family": family,
-            "families": [family],
-            "parameter_size": size,
-            "quantization_level": kind,
-        }
+
+def file_name(path: Path) -> str:
+    """The model's name that a file name holds: without what says how it is quantized."""
+    return re.sub(r"[-._](bf16|f16|f32|i?q\d\w*)$", "", path.name.removesuffix(".gguf"), flags=re.IGNORECASE)
+
+
+def _details(path: Path, metadata: Mapping[str, object]) -> dict[str, Any]:
+    family = str(metadata.get("general.architecture", ""))
+    parameters = sum(prod(shape) for _, _, shape in describe(path))
+    size = f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.2f}M"
+    kind = _FILE_TYPES.get(str(metadata.get("general.file_type")), "unknown")
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": family,
+        "families": [family],
+        "parameter_size": size,
+        "quantization_level": kind,
+    }
 
 
 _FILE_TYPES = {"0": "F32", "1": "F16", "7": "Q8_0", "15": "Q4_K_M"}

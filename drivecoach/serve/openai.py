@@ -11,14 +11,14 @@ import secrets
 import time
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from drivecoach.serve.api import Api
 from drivecoach.serve.model import Reply
-from drivecoach.serve.wire import Options, Turn, WireError, json_schema, parse
+from drivecoach.serve.wire import Options, Turn, WireError, json_schema, parse, refusal
 from drivecoach.serve.work import Piece, streamed
 
 
@@ -86,13 +86,16 @@ def routes(api: Api) -> list[Route]:
         effort = None if asked.reasoning_effort is None else asked.reasoning_effort != "none"
         think = api.thinks(asked.model, effort)
         prompt = api.model.prompt([message.turn().message() for message in asked.messages], think=think)
-        settings = _options(asked).settings(api.model.runtime.settings["stop"])
+        model, queue = api.model, api.current.served.queue
+        settings = _options(asked).settings(model.runtime.settings["stop"])
         schema = _schema(asked.response_format)
         head = {"id": f"chatcmpl-{secrets.token_hex(8)}", "created": int(time.time()), "model": asked.model}
         head["system_fingerprint"] = "fp_drivecoach"
 
         if not asked.stream:
-            answer = await api.queue.work(lambda: api.model.answer(prompt, settings, schema, None, think=think))
+            answer = await queue.work(
+                lambda left: model.answer(prompt, settings, schema, None, think=think, stop=left), request.receive
+            )
             message = {"role": "assistant", "content": answer.text} | _reasoning(answer.thinking)
             choice = {"index": 0, "message": message, "finish_reason": _reason(answer)}
             return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": _usage(answer)})
@@ -109,7 +112,9 @@ def routes(api: Api) -> list[Route]:
             delta = {"role": "assistant", "content": text} | _reasoning(thinking)
             return chunk([{"index": 0, "delta": delta, "finish_reason": None}])
 
-        pieces = api.queue.stream(lambda emit: api.model.answer(prompt, settings, schema, emit, think=think))
+        pieces = queue.stream(
+            lambda emit, left: model.answer(prompt, settings, schema, emit, think=think, stop=left), request.receive
+        )
         return await streamed(
             pieces, line, lambda error: _event(error_body(error)), "text/event-stream", b"data: [DONE]\n\n"
         )
@@ -130,7 +135,10 @@ def error_body(error: WireError) -> dict[str, Any]:
 def _options(asked: CompletionRequest) -> Options:
     limit = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
     same = asked.model_dump(include={"temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "stop"})
-    return Options(num_predict=limit, **same)
+    try:
+        return Options(num_predict=limit, **same)
+    except ValidationError as error:
+        raise refusal(error) from None
 
 
 def _schema(given: _Format | None) -> dict[str, Any] | None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
+import logging
+import signal
 import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from drivecoach.errors import RuntimeFailure
 
@@ -24,26 +32,89 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; raises RuntimeFailure when the address is taken or not ours."""
+    """A socket to listen on; raises RuntimeFailure when the address is taken, not ours, or none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, or asyncio leaves Nagle's algorithm on, and every answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:  # all but the first: no address at all
         listener.close()
-        taken = error.errno == errno.EADDRINUSE
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        said = error.strerror if isinstance(error, OSError) and error.strerror else "no such address"
         raise RuntimeFailure(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            hint="Ollama may be running there: stop it, or choose another --port" if taken else "check --bind",
+            f"cannot listen on {host[:80]}:{port}: {said}",
+            hint="Ollama may be running there: stop it, or choose another --port"
+            if taken
+            else "--bind takes an address of this machine without a port: 127.0.0.1, ::1, 0.0.0.0",
         ) from None
     return listener
 
 
-def run(app: Starlette, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way are finished first. Nothing sent by a user is logged."""
-    config = uvicorn.Config(
+class Protocol(H11Protocol):
+    """HTTP/1.1 that closes a connection whose request does not get past its head in time."""
+
+    head_seconds = 10.0
+    """How long a client may take to send the head of a request, once the connection or the request began."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first request's time begins."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """A later request's time begins with its first byte; until then the time to keep alive runs."""
+        idle = self.cycle is not None and self.cycle.response_complete
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._drop_deadline()
+        elif idle and self._deadline is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to wait for."""
+        self._drop_deadline()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self.head_seconds, self.timeout_keep_alive_handler)
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Server(uvicorn.Server):
+    """Loads the model anew on SIGHUP."""
+
+    def __init__(self, config: uvicorn.Config, reload: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._reload = reload
+        self._reloads: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and heed the signal."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin)
+
+    def _begin(self) -> None:
+        task = asyncio.ensure_future(self._reload())
+        self._reloads.add(task)  # the loop itself holds no task fast
+        task.add_done_callback(self._reloads.discard)
+
+
+def configure(app: Starlette) -> uvicorn.Config:
+    """How the application is run: quiet, without the client's words in any log."""
+    return uvicorn.Config(
         app,
+        http=Protocol,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -51,4 +122,18 @@ def run(app: Starlette, listener: socket.socket) -> None:
         timeout_keep_alive=75,
         ws="none",
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+
+def run(app: Starlette, listener: socket.socket, reload: Callable[[], Awaitable[None]]) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are finished first. SIGHUP calls ``reload``.
+
+    A line a request goes to standard error, with nothing in it that a user sent.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
+    handler.formatter.converter = time.gmtime  # type: ignore[union-attr]
+    logger = logging.getLogger("drivecoach")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    _Server(configure(app), reload).run(sockets=[listener])

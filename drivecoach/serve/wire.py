@@ -5,7 +5,7 @@ Source: Ollama's docs/api.md, api/types.go and server/routes.go.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
@@ -23,29 +23,41 @@ class WireError(Exception):
         self.message = message
 
 
+_MOST = 2**31 - 1
+_Count = Annotated[int, Field(ge=-1, le=_MOST)]
+"""A number of tokens; -1 is Ollama's way to say all of them."""
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Penalty = Annotated[float, Field(ge=-100, le=100)]
+_Word = Annotated[str, Field(max_length=1000)]
+
+
 class Options(BaseModel):
     """Generation settings by Ollama's names; what this server cannot change (num_gpu, num_ctx, …) is let pass."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
-    seed: int | None = None
-    num_predict: int | None = None
-    num_keep: int | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    typical_p: float | None = None
-    repeat_last_n: int | None = None
-    repeat_penalty: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    stop: list[str] | str | None = None
+    seed: Annotated[int, Field(ge=-1, le=2**32 - 1)] | None = None
+    num_predict: Annotated[int, Field(ge=-2, le=_MOST)] | None = None
+    num_keep: _Count | None = None
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    top_k: _Count | None = None
+    top_p: _Share | None = None
+    min_p: _Share | None = None
+    typical_p: _Share | None = None
+    repeat_last_n: _Count | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
+    presence_penalty: _Penalty | None = None
+    frequency_penalty: _Penalty | None = None
+    stop: Annotated[list[_Word], Field(max_length=64)] | _Word | None = None
 
     def settings(self, own_stop: list[str]) -> dict[str, Any]:
         """The same by llama.cpp's names; the model's own stop words always stay."""
         names = {"num_predict": "n_predict", "num_keep": "n_keep"}
         found = {names.get(key, key): value for key, value in self.model_dump(exclude_none=True).items()}
+        if found.get("n_predict") == -2:  # Ollama: until the context is full, where -1 ends here too
+            found["n_predict"] = -1
+        if found.get("repeat_last_n") == -1:
+            found["repeat_last_n"] = _MOST
         if "stop" in found:
             given = [found["stop"]] if isinstance(found["stop"], str) else found["stop"]
             found["stop"] = [*own_stop, *given]
@@ -112,10 +124,15 @@ def parse(kind: type[T], body: bytes) -> T:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        # Ollama reads the options later than the rest, where every fault is a 500.
-        status = 500 if all(detail["loc"][:1] == ("options",) and len(detail["loc"]) > 1 for detail in details) else 400
-        raise WireError(status, "; ".join(map(_fault, details))) from None
+        raise refusal(error) from None
+
+
+def refusal(error: ValidationError) -> WireError:
+    """What is said against a request, every fault by its key."""
+    details = error.errors(include_url=False)
+    # Ollama reads the options later than the rest, where an option of another type is a 500.
+    other = all(detail["loc"][:1] == ("options",) and detail["type"] in _TYPES for detail in details)
+    return WireError(500 if other else 400, "; ".join(dict.fromkeys(map(_fault, details))))
 
 
 def json_schema(given: dict[str, Any] | str | None) -> dict[str, Any] | None:
@@ -139,7 +156,9 @@ def unloads(keep_alive: str | float | None) -> bool:
 def _fault(detail: Any) -> str:
     where = [str(part) for part in detail["loc"]]
     if len(where) > 1 and where[0] == "options":
-        return f'option "{where[1]}" must be of type {_TYPES.get(detail["type"], "array")}'
+        kind = detail["type"]
+        said = f"must be of type {_TYPES[kind]}" if kind in _TYPES else "must" + detail["msg"].partition("should")[2]
+        return f'option "{where[1]}" {said}'
     return f"{'.'.join(where) or 'body'}: {detail['msg']}"
 
 
@@ -150,4 +169,5 @@ _TYPES = {
     "float_type": "float32",
     "float_parsing": "float32",
     "string_type": "string",
+    "list_type": "array",
 }

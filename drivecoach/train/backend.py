@@ -32,6 +32,8 @@ class Job:
     folder: Path
     """Where the model or adapter, the tokenizer, the metrics and the checkpoints are written."""
     say: Callable[[str], None] = print
+    start: Path | None = None
+    """The fitted model or adapter of an earlier run, whose weights the training begins with; None: the base's own."""
 
 
 class Backend(Protocol):
@@ -44,7 +46,10 @@ class Backend(Protocol):
     """Whether its bases know something already, that tuning could make them forget."""
 
     def load(self, job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
-        """The recipe's base in ``dtype``, its adapter (if any) in place, and its tokenizer; ready to be trained."""
+        """The recipe's base in ``dtype``, its adapter (if any) in place, and its tokenizer; ready to be trained.
+
+        With ``job.start``, model or adapter are what lies there.
+        """
 
 
 BACKENDS: Registry[Backend] = Registry(

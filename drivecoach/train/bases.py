@@ -10,6 +10,7 @@ from drivecoach.config import BaseConfig
 from drivecoach.errors import ModelError, first_line
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -91,6 +92,32 @@ def load_model(base: BaseConfig, dtype: Any, **settings: Any) -> PreTrainedModel
             source, revision=base.revision, dtype=dtype, use_safetensors=True, **settings
         ),
     )
+
+
+def precision(base: BaseConfig) -> torch.dtype:
+    """The type that the base's own weights are stored in: 16 bits of either kind, else 32."""
+    import torch
+    from transformers import AutoConfig
+
+    source = locate(base)
+    config = _fetched(source, lambda: AutoConfig.from_pretrained(source, revision=base.revision))
+    # The loaded model's config would say the type it was loaded in; that of a multimodal model says it of its parts.
+    stored = config.dtype or config.get_text_config().dtype
+    return stored if stored in (torch.float16, torch.bfloat16) else torch.float32
+
+
+def load_adapter(model: Any, folder: Path) -> Any:
+    """``model`` with the adapter of an earlier run in place, to be trained on; raises ModelError for a damaged one."""
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the adapter in {folder} cannot be trained on: {first_line(error)}",
+            hint="train the run that it belongs to anew, or train this one without --resume",
+        ) from error
 
 
 def _fetched(name: str, load: Any) -> Any:

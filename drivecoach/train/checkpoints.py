@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from drivecoach.files import write_json
 
@@ -16,7 +17,10 @@ _SEAL = "complete.json"
 
 
 class Seal(TrainerCallback):
-    """Seals every checkpoint, and has the validation rows tried at the end too, so that the last one is judged."""
+    """Seals every checkpoint, with the loss so far logged before it, and has the validation rows tried at the end too.
+
+    So the last checkpoint is judged, and a run that goes on from one logs what the unbroken run logs.
+    """
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write down what a complete checkpoint holds."""
@@ -25,7 +29,8 @@ class Seal(TrainerCallback):
             write_json(folder / _SEAL, _sizes(folder))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for an evaluation after the last step."""
+        """Ask for a log line before each checkpoint, and for an evaluation after the last step."""
+        control.should_log = control.should_log or control.should_save
         if state.global_step >= state.max_steps and args.eval_strategy != "no":
             control.should_evaluate = True
 
@@ -47,6 +52,22 @@ def is_complete(checkpoint: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(sealed, dict) and bool(sealed) and sealed == _sizes(checkpoint)
+
+
+def is_last(checkpoint: Path) -> bool:
+    """Whether the training was over when this was written: its last step was done, or its patience had run out."""
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    return bool(state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"])
+
+
+def restore(trainer: Trainer, checkpoint: Path) -> None:
+    """Put ``trainer`` where it was at the end of a training whose last ``checkpoint`` this is.
+
+    `Trainer.train` would do one more step first.
+    """
+    trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    kept = trainer.state.best_global_step if trainer.args.load_best_model_at_end else trainer.state.global_step
+    trainer._load_from_checkpoint(str(checkpoint.with_name(f"checkpoint-{kept}")))
 
 
 def _sizes(folder: Path) -> dict[str, int]:

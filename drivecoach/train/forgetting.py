@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from drivecoach.chat import Chat
+from drivecoach.progress import progress
+from drivecoach.train import processes
 
 QUESTIONS = (
     ("美国第一任总统是谁？", "乔治·华盛顿", "本杰明·富兰克林"),
@@ -81,7 +83,8 @@ def ask(model: Any, tokenizer: Any, chat: Chat) -> list[Asked]:
     training = model.training
     model.eval()
     asked = []
-    with torch.inference_mode():
+    told = progress("train: general questions", len(QUESTIONS), unit="question", shown=processes.is_first())
+    with told as task, torch.inference_mode():
         for question, right, wrong in QUESTIONS:
             prompt = tokenizer.encode(plain.prompt(question, think=False))
             likelihood = _likelihood(model, tokenizer, prompt, right)
@@ -95,6 +98,7 @@ def ask(model: Any, tokenizer: Any, chat: Chat) -> list[Asked]:
             )
             answer = tokenizer.decode(found[0, len(prompt) :], skip_special_tokens=True)
             asked.append(Asked(likelihood, likelihood > _likelihood(model, tokenizer, prompt, wrong), answer.strip()))
+            task.advance()
     model.train(training)
     return asked
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from drivecoach.chat import CONTROL_TOKENS, END, PAD, Chat
-from drivecoach.config import NanoConfig
+from drivecoach.config import BaseConfig, NanoConfig
+from drivecoach.train import bases
 from drivecoach.train.backend import Job
 
 if TYPE_CHECKING:
@@ -29,7 +30,15 @@ _MARK = "\0"
 
 
 def load(job: Job, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A new model and a tokenizer made for the domain and its pairs; the weights are 32-bit whatever ``dtype`` says."""
+    """A new model and a tokenizer made for the domain and its pairs; the weights are 32-bit whatever ``dtype`` says.
+
+    A run that goes on from another keeps that one's tokenizer: its weights know no other.
+    """
+    if job.start is not None:
+        base = BaseConfig(source="local", name=str(job.start))
+        model = bases.load_model(base, "float32")
+        model.config.max_position_embeddings = max(model.config.max_position_embeddings, job.recipe.train.max_length)
+        return model, bases.load_tokenizer(base, job.chat)
     texts = (job.chat.prompt(pair.input, pair.history) + job.chat.completion(pair.output) for pair in job.train)
     tokenizer = make_tokenizer(job.vocabulary, texts, job.chat)
     settings = job.recipe.train

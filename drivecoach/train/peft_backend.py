@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drivecoach.config import LoraConfig
+from drivecoach.config import BaseConfig, LoraConfig
 from drivecoach.errors import TrainError
 from drivecoach.train import bases
 from drivecoach.train.backend import Job
@@ -21,6 +21,8 @@ PRETRAINED = True
 def load(job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
     """The recipe's base in ``dtype``, its adapter (if any) in place, and its tokenizer; ready to be trained."""
     base, settings = job.recipe.base, job.recipe.train
+    if job.start and settings.lora is None:
+        base = BaseConfig(source="local", name=str(job.start))
     tokenizer = bases.load_tokenizer(base, job.chat)
     model = bases.load_model(base, dtype, **(_four_bits(dtype) if settings.quantize else {}))
     if settings.lora is None:
@@ -29,7 +31,7 @@ def load(job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
         from peft import prepare_model_for_kbit_training
 
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=settings.gradient_checkpointing)
-    return adapt(model, settings.lora), tokenizer
+    return (bases.load_adapter(model, job.start) if job.start else adapt(model, settings.lora)), tokenizer
 
 
 def adapt(model: Any, lora: LoraConfig) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 
 from drivecoach.config import BaseConfig, Recipe
 from drivecoach.errors import ModelError
+from drivecoach.progress import progress
 from drivecoach.train.backend import Job
-from drivecoach.train.rows import IGNORED, TokenRow, token_rows
+from drivecoach.train.rows import IGNORED, TokenRow, filled, token_rows
 
 PROBE_STEPS = 20
 _SAMPLE = 2000
@@ -145,28 +146,27 @@ def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) ->
         model.enable_input_require_grads()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = own_optimizer(model, settings) or torch.optim.AdamW(trained)
-    times, at = [], 0
-    for _ in range(steps):
-        start = time.perf_counter()
-        for _ in range(settings.gradient_accumulation):
-            batch = [rows[(at + place) % len(rows)] for place in range(settings.batch_size)]
-            at += settings.batch_size
-            width = max(len(row["input_ids"]) for row in batch)
-            ids = torch.tensor([_filled(row["input_ids"], 0, width) for row in batch], device=device)
-            labels = torch.tensor([_filled(row["labels"], IGNORED, width) for row in batch], device=device)
-            with torch.autocast(device, torch.bfloat16, enabled=dtype(settings) is torch.bfloat16):
-                model(input_ids=ids, labels=labels).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+    times: list[float] = []
+    at = 0
+    with progress("plan: probe", steps, unit="step") as task:
+        for _ in range(steps):
+            start = time.perf_counter()
+            for _ in range(settings.gradient_accumulation):
+                batch = [rows[(at + place) % len(rows)] for place in range(settings.batch_size)]
+                at += settings.batch_size
+                width = max(len(row["input_ids"]) for row in batch)
+                ids = torch.tensor([filled(row["input_ids"], 0, width) for row in batch], device=device)
+                labels = torch.tensor([filled(row["labels"], IGNORED, width) for row in batch], device=device)
+                with torch.autocast(device, torch.bfloat16, enabled=dtype(settings) is torch.bfloat16):
+                    model(input_ids=ids, labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+            task.advance()
     peak = torch.cuda.max_memory_allocated() if device == "cuda" else _resident_peak()
     return median(times[2:] or times), peak
-
-
-def _filled(ids: list[int], filling: int, width: int) -> list[int]:
-    return ids + [filling] * (width - len(ids))
 
 
 def _resident_peak() -> int:

@@ -1,4 +1,4 @@
-"""What a person sees of a running training: a bar with loss and time left, a metrics file, a loss plot."""
+"""What a person sees of a running training: loss, exact match and time left, a metrics file, a plot of the curves."""
 
 from __future__ import annotations
 
@@ -7,38 +7,44 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 from drivecoach.errors import TrainError
+from drivecoach.files import written_aside
+from drivecoach.progress import Task
 
 METRICS = "metrics.jsonl"
 PLOT = "loss.png"
 
 
 class Report(TrainerCallback):
-    """Shows the progress bar and appends every logged value to ``metrics.jsonl`` in ``folder``."""
+    """Moves ``task``, appends every logged value to ``metrics.jsonl`` in ``folder``, and draws the curves there."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, name: str, folder: Path, task: Task) -> None:
+        self._name = name
+        self._folder = folder
         self._metrics = folder / METRICS
-        self._progress = progress
-        self._task = progress.add_task("train", total=None, loss="")
+        self._task = task
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Size the bar; drop metrics of steps that a resumed run will do again."""
-        self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
+        """Say where it begins; drop metrics of steps that a resumed run will do again."""
+        self._task.begin(state.global_step, state.max_steps)
         if not state.is_world_process_zero:
             return
         kept = [line for line in read_metrics(self._metrics) if line["step"] <= state.global_step]
         self._metrics.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, completed=state.global_step)
+        """Say how far it is."""
+        self._task.update(state.global_step)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Draw the curves anew: a person can look at them while the training goes on."""
+        if state.is_world_process_zero:
+            plot(self._folder, self._name)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Append one line of metrics, and show the loss beside the bar."""
+        """Append one line of metrics; show loss and exact match from now on."""
         values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
         if not math.isfinite(values.get("loss", 0.0)):
             raise TrainError(
@@ -51,20 +57,9 @@ class Report(TrainerCallback):
         with self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": state.global_step, **values}) + "\n")
         if "loss" in values:
-            self._progress.update(self._task, loss=f"loss {values['loss']:.4f}")
-
-
-def training_bar(*, shown: bool = True) -> Progress:
-    """The bar that `Report` moves: steps, loss, time left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),  # standard output is for results, with --json for JSON alone
-        disable=not shown,
-    )
+            self._task.update(state.global_step, loss=f"{values['loss']:.3g}")
+        if "eval_exact_match" in values:
+            self._task.update(state.global_step, exact=f"{values['eval_exact_match']:.1%}")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -80,18 +75,27 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def plot_loss(folder: Path) -> None:
-    """Draw training and validation loss over steps into ``loss.png``."""
+def plot(folder: Path, name: str) -> None:
+    """Draw the losses of training and validation over the steps, and the exact matches, into ``loss.png``."""
     from matplotlib.figure import Figure
 
     metrics = read_metrics(folder / METRICS)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for key, label in (("loss", "training"), ("eval_loss", "validation")):
+    loss = figure.subplots()
+    loss.set(title=f"{name}: loss and exact match", xlabel="step", ylabel="loss (nats per answer token)", yscale="log")
+    loss.grid(alpha=0.3)
+    exact = loss.twinx()
+    exact.set(ylabel="exact match", ylim=(0, 1.02))
+    exact.yaxis.set_major_formatter("{x:.0%}")
+    for axes, key, label, style in (
+        (loss, "loss", "training loss", "C0-"),
+        (loss, "eval_loss", "validation loss", "C1o-"),
+        (exact, "eval_exact_match", "exact match on validation rows", "C2s:"),
+    ):
         points = [(line["step"], line[key]) for line in metrics if key in line]
         if points:
-            axes.plot(*zip(*points, strict=True), label=label)
-    axes.set(xlabel="step", ylabel="loss (answer tokens)", yscale="log")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(folder / PLOT, dpi=120)
+            axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
+    exact.set_visible(bool(exact.lines))
+    figure.legend(handles=[*loss.lines, *exact.lines], loc="outside lower center", ncols=3)
+    with written_aside(folder / PLOT) as part:
+        figure.savefig(part, format="png", dpi=120)

@@ -33,6 +33,8 @@ class TrainResult(BaseModel, frozen=True, extra="forbid"):
     loss: float
     """The last that was logged, in nats per answer token."""
     validation_loss: float | None
+    exact_match: float | None
+    """The share of the first validation rows whose greedy answer is right to the letter, at the last validation."""
     best: Best | None
     forgetting: Forgetting | None
     """None for a base that knew nothing before."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from drivecoach.chat import Chat
 from drivecoach.data import Pair
 from drivecoach.errors import DataError, Fault
+from drivecoach.progress import progress
+from drivecoach.train import processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,14 +41,16 @@ def token_rows(
     """
     rows: list[TokenRow] = []
     faults = []
-    for pair in pairs:
-        think = chat.thinks(pair.key, pair.output)
-        prompt = tokenizer.encode(chat.prompt(pair.input, pair.history, think=think))
-        completion = tokenizer.encode(chat.completion(pair.output, think=think), add_special_tokens=False)
-        if len(prompt) + len(completion) > max_length:
-            faults.append(Fault(pair.place, f"{len(prompt) + len(completion)} tokens", f"at most {max_length}"))
-            continue
-        rows.append({"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion})
+    with progress("train: tokenize", len(pairs), unit="row", shown=processes.is_first()) as task:
+        for pair in pairs:
+            think = chat.thinks(pair.key, pair.output)
+            prompt = tokenizer.encode(chat.prompt(pair.input, pair.history, think=think))
+            completion = tokenizer.encode(chat.completion(pair.output, think=think), add_special_tokens=False)
+            task.advance()
+            if len(prompt) + len(completion) > max_length:
+                faults.append(Fault(pair.place, f"{len(prompt) + len(completion)} tokens", f"at most {max_length}"))
+                continue
+            rows.append({"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion})
     if faults and not drop:
         raise DataError(
             f"{len(faults)} row(s) are longer than train.max_length",
@@ -57,34 +61,37 @@ def token_rows(
     return rows
 
 
-_TRIED = 100
+_TRIED = 256
 _BATCH = 16
 
 
-def exact_matches(model: Any, tokenizer: Any, rows: Sequence[TokenRow]) -> float:
-    """The share of (the first 100) rows whose greedy answer is the row's own, its end token included."""
+def exact_matches(model: Any, rows: Sequence[TokenRow]) -> float:
+    """The share of (the first 256) rows whose greedy answer is the row's own, its end token included.
+
+    That is so where every token of the right answer is the likeliest one after those before it, so one forward pass
+    tells it, and no random number is drawn.
+    """
     import torch
 
-    tried = rows[:_TRIED]
+    tried = sorted(rows[:_TRIED], key=lambda row: len(row["input_ids"]))  # alike in length: less padding
     right = 0
     training = model.training
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(tried), _BATCH):
             batch = tried[start : start + _BATCH]
-            answers = [[token for token in row["labels"] if token != IGNORED] for row in batch]
-            prompts = [row["input_ids"][: -len(answer)] for row, answer in zip(batch, answers, strict=True)]
-            width = max(map(len, prompts))
-            padded = [[tokenizer.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts]
-            mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-            found = model.generate(
-                input_ids=torch.tensor(padded, device=model.device),
-                attention_mask=torch.tensor(mask, device=model.device),
-                max_new_tokens=max(map(len, answers)),
-                do_sample=False,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )[:, width:].tolist()
-            right += sum(given[: len(answer)] == answer for given, answer in zip(found, answers, strict=True))
+            width = max(len(row["input_ids"]) for row in batch)
+            ids = torch.tensor([filled(row["input_ids"], 0, width) for row in batch], device=model.device)
+            labels = torch.tensor([filled(row["labels"], IGNORED, width) for row in batch], device=model.device)
+            # Padding stands behind, where no answer sees it. Before the first answer, no logits are needed.
+            kept = width - int((labels != IGNORED).int().argmax(dim=1).min()) + 1
+            found = model(input_ids=ids, logits_to_keep=kept).logits[:, :-1].argmax(dim=-1)
+            wanted = labels[:, -found.shape[1] :]
+            right += int(((found == wanted) | (wanted == IGNORED)).all(dim=1).sum())
     model.train(training)
     return right / len(tried)
+
+
+def filled(ids: list[int], filling: int, width: int) -> list[int]:
+    """``ids`` made ``width`` long."""
+    return ids + [filling] * (width - len(ids))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import PartialState
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, set_seed
 from trl import SFTConfig, SFTTrainer
 
@@ -17,10 +18,11 @@ from datasets import Dataset
 from drivecoach.config import TrainConfig
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
+from drivecoach.progress import progress
 from drivecoach.train import checkpoints, forgetting, memory, processes
 from drivecoach.train.backend import Backend, Job
 from drivecoach.train.muon import own_optimizer
-from drivecoach.train.progress import Report, plot_loss, training_bar
+from drivecoach.train.progress import Report, plot
 from drivecoach.train.result import Best, TrainResult
 from drivecoach.train.rows import TokenRow, exact_matches, token_rows
 from drivecoach.train.trackers import check_trackers
@@ -50,8 +52,7 @@ def fit(backend: Backend, job: Job) -> TrainResult:
     set_seed(job.recipe.train.seed)  # an adapter's first weights are random
     model, tokenizer = _load_base(backend, job)
     rows = _tokenize(job, tokenizer)
-    # An adapter does nothing at first, so these are the base's own answers.
-    asked = forgetting.ask(model, tokenizer, job.chat) if backend.PRETRAINED else None
+    asked = _ask_base(backend, job, model, tokenizer)
     job = _with_batch_that_fits(job, model, rows)
     trainer = _train(backend, job, model, tokenizer, rows)
     fitted = _save(job, trainer)
@@ -60,8 +61,12 @@ def fit(backend: Backend, job: Job) -> TrainResult:
 
 
 def _load_base(backend: Backend, job: Job) -> tuple[Any, PreTrainedTokenizerBase]:
-    with memory.explained(job.recipe.train):
-        return backend.load(job, dtype(job.recipe.train))
+    """The base where it will be trained: what is asked and tried before the first step should not run on the CPU."""
+    with memory.explained(job.recipe.train), progress("train: load the base", shown=processes.is_first()):
+        model, tokenizer = backend.load(job, dtype(job.recipe.train))
+        if torch.accelerator.is_available() and not job.recipe.train.quantize:  # 4-bit weights are there already
+            model = model.to(PartialState().device)
+    return model, tokenizer
 
 
 def _tokenize(job: Job, tokenizer: PreTrainedTokenizerBase) -> _Rows:
@@ -95,22 +100,25 @@ def _train(
     settings, folder = job.recipe.train, job.folder
     if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
-    with training_bar(shown=processes.is_first()) as bar:
+    start = _last_checkpoint(job)
+    with progress("train", unit="step", shown=processes.is_first()) as task:
         trainer = _Trainer(
             model=model,
             args=_arguments(settings, folder, evaluate=bool(rows.held_out)),
             train_dataset=Dataset.from_list(list(rows.train)),
             eval_dataset=Dataset.from_list(list(rows.held_out)) if rows.held_out else None,
             processing_class=tokenizer,
-            callbacks=[Report(folder, bar), checkpoints.Seal(), *_stopping(settings)],
+            callbacks=[Report(job.recipe.name, folder, task), checkpoints.Seal(), *_stopping(settings)],
             optimizers=(own_optimizer(model, settings), None),
         )
         trainer.own_loss = torch.cuda.is_available() or backend.OWN_LOSS
-        trainer.held_out = rows.held_out if settings.best_by == "exact_match" else ()
+        trainer.held_out = rows.held_out
         trainer.remove_callback(PrinterCallback)
-        start = _last_checkpoint(job)
         with memory.explained(settings):
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            if start and checkpoints.is_last(start):
+                checkpoints.restore(trainer, start)
+            else:
+                trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer
 
 
@@ -123,15 +131,25 @@ def _last_checkpoint(job: Job) -> Path | None:
 
 
 def _save(job: Job, trainer: _Trainer) -> Path:
-    """Write model or adapter, tokenizer and plot; the checkpoints have served their time."""
+    """Write model or adapter, tokenizer and plot."""
     fitted = job.folder / ("model" if job.recipe.train.lora is None else "adapter")
     trainer.save_model(str(fitted))
     if processes.is_first():
-        plot_loss(job.folder)
+        plot(job.folder, job.recipe.name)
         trainer.processing_class.save_pretrained(str(fitted))
         (fitted / "training_args.bin").unlink(missing_ok=True)  # a pickle, and the recipe says it all
-        shutil.rmtree(job.folder / checkpoints.FOLDER, ignore_errors=True)
     return fitted
+
+
+def _ask_base(
+    backend: Backend, job: Job, model: Any, tokenizer: PreTrainedTokenizerBase
+) -> list[forgetting.Asked] | None:
+    """What the base makes of the general questions; None for one that knows nothing before it is trained."""
+    if not backend.PRETRAINED:
+        return None
+    # A new adapter does nothing yet; an earlier run's is set aside. Where all weights are trained on, there is no base.
+    with model.disable_adapter() if job.start and job.recipe.train.lora else nullcontext():
+        return forgetting.ask(model, tokenizer, job.chat)
 
 
 def _ask_again(job: Job, trainer: _Trainer, asked: Sequence[forgetting.Asked]) -> forgetting.Forgetting:
@@ -160,8 +178,9 @@ def _result(
         rows=len(rows.train),
         too_long=rows.too_long,
         longest_row=max(len(row["input_ids"]) for row in rows.train),
-        loss=_last(state.log_history, "loss") or _last(state.log_history, "train_loss"),
+        loss=_last(state.log_history, "loss"),
         validation_loss=_last(state.log_history, "eval_loss"),
+        exact_match=_last(state.log_history, "eval_exact_match"),
         best=Best(by=by, step=state.best_global_step, value=state.best_metric) if by else None,
         forgetting=forgotten,
     )
@@ -181,7 +200,7 @@ class _Trainer(SFTTrainer):
         """Beside the loss, the share of validation rows whose greedy answer is right to the letter."""
         output = super().evaluation_loop(*args, **kwargs)
         if self.held_out:
-            share = exact_matches(self.model, self.processing_class, self.held_out)
+            share = exact_matches(self.model, self.held_out)
             output.metrics["eval_exact_match"] = share
         return output
 

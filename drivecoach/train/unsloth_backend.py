@@ -36,8 +36,8 @@ def load(job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
     source = bases.locate(base)
     try:
         model, tokenizer = FastLanguageModel.from_pretrained(
-            model_name=source,
-            revision=base.revision,
+            model_name=source if job.start is None else str(job.start),
+            revision=base.revision if job.start is None else None,
             max_seq_length=settings.max_length,
             dtype=dtype,
             load_in_4bit=settings.quantize == "4bit",
@@ -50,7 +50,7 @@ def load(job: Job, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
             f"Unsloth cannot load {source}: {first_line(error)}",
             hint="check base.name and the network, or set train.backend: peft",
         ) from error
-    if settings.lora is not None:
+    if settings.lora is not None and job.start is None:
         lora = settings.lora
         model = FastLanguageModel.get_peft_model(
             model,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
 from collections import ChainMap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +19,7 @@ from gguf import GGUFWriter
 from drivecoach.chat import Chat
 from drivecoach.chat.template import split
 from drivecoach.domain import JsonObject
-from drivecoach.errors import InputError, ModelError
+from drivecoach.errors import InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.writer import write_gguf
 from drivecoach.runtime import open_runtime
 from drivecoach.runtime.llamacpp import LlamaCpp
@@ -144,6 +147,76 @@ def test_closing_frees_the_engine(scripted: Path) -> None:
             runtime.generate("x")
     assert during > before + 2
     assert threads() <= before + 1
+
+
+FORK = """
+import os, sys, time
+from drivecoach import Coach
+from drivecoach.errors import RuntimeFailure
+from drivecoach.runtime import open_runtime
+from drivecoach.domains.text import TEXT
+gguf, what = sys.argv[1:]
+coach, runtime = Coach(gguf, domain=TEXT), open_runtime(gguf)
+assert coach.ask("x") == runtime.generate("x").text
+child = os.fork()
+if child == 0:
+    asked = {
+        "coach": lambda: coach.ask("x"),
+        "runtime": lambda: runtime.generate("x"),
+        "another": lambda: Coach(gguf, domain=TEXT).ask("x"),
+    }.get(what)
+    try:
+        if asked:
+            asked()
+            os._exit(1)
+    except RuntimeFailure as error:
+        print(error.message, error.hint, flush=True)
+    coach.close()
+    runtime.close()
+    sys.exit(7)
+for _ in range(200):
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        break
+    time.sleep(0.05)
+else:
+    os.kill(child, 9)
+    sys.exit("the child hangs")
+assert os.waitstatus_to_exitcode(status) == 7, status
+assert coach.ask("y") == runtime.generate("y").text, "the parent goes on"
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork, and on_exit of glibc")
+@pytest.mark.parametrize("what", ["coach", "runtime", "another", "nothing"])
+def test_a_forked_child_is_told_so_and_ends_by_itself(scripted: Path, what: str) -> None:
+    command = [sys.executable, "-c", FORK, str(scripted), what]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("fork" in done.stdout and "spawn" in done.stdout) == (what != "nothing")
+
+
+def test_closing_while_it_answers_is_an_answer_or_an_error_that_says_so(scripted: Path) -> None:
+    runtime = LlamaCpp(scripted)
+    runtime.start()
+    told: list[str] = []
+
+    def ask() -> None:
+        try:
+            while True:
+                told.append(runtime.generate("x").text)
+        except RuntimeFailure as error:
+            told.append(error.message)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while not told:
+        time.sleep(0.001)
+    runtime.close()
+    for thread in threads:
+        thread.join(30)
+    assert set(told) == {"松开油门", f"{scripted} was closed"}
 
 
 def damaged(change: Callable[[bytes], bytes]) -> Callable[[Path, Path], None]:

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import ollama
 import pytest
@@ -25,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("ollama") is None, reason="no ollama program on the PATH"),
 ]
 
+LICENSE = "Apache-2.0\ndataset driving.json: Apache-2.0"
 SYSTEM = '你是"驾考教练"。\n\tFROM nothing\n# 第二行，"" 两个引号'
 
 
@@ -34,7 +34,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     chat = Chat(SYSTEM, request.param)
     gguf = write_scripted_gguf(folder / "coach.gguf", "松开油门", chat=chat)
     settings = ExportConfig(temperature=0.5, num_ctx=300, num_predict=7)
-    (folder / "Modelfile").write_text(render(chat, settings, gguf.name), encoding="utf-8")
+    (folder / "Modelfile").write_text(render(chat, settings, gguf.name, LICENSE), encoding="utf-8")
     name = f"drivecoach-test-{secrets.token_hex(4)}"
     command = ["ollama", "create", name, "-f", "Modelfile"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -47,12 +47,13 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_template_system_and_parameters_arrive_as_written(made: tuple[str, Chat]) -> None:
     name, chat = made
-    shown: dict[str, Any] = OllamaHost().show(name)
-    assert shown["template"] == go_template(chat)
-    assert shown["system"] == SYSTEM
-    parameters = read_parameters(shown["parameters"])
+    shown = OllamaHost().show(name)
+    assert shown.template == go_template(chat)
+    assert shown.system == SYSTEM
+    assert shown.license == LICENSE
+    parameters = read_parameters(shown.parameters)
     assert parameters == {"stop": "<|im_end|>", "temperature": "0.5", "num_ctx": "300", "num_predict": "7"}
-    assert ("thinking" in shown["capabilities"]) == (chat.thinking == "keep")
+    assert ("thinking" in shown.capabilities) == (chat.thinking == "keep")
 
 
 @pytest.mark.parametrize("text", ["挡位:1挡", "{{ .System }}", '"""', " a\nb "])

@@ -17,7 +17,7 @@ import httpx
 import ollama
 import pytest
 
-from drivecoach.chat import Chat
+from drivecoach.chat import Chat, Message
 from drivecoach.config import ExportConfig
 from drivecoach.domains.driving import DRIVING
 from drivecoach.export import modelfile
@@ -203,6 +203,28 @@ def test_system_of_the_request_replaces_the_models(server: Served) -> None:
     assert rendered["_debug_info"]["rendered_template"] == Chat("你好").prompt(LINE)
     plain = server.post("/api/generate", prompt=LINE, stream=False, _debug_render_only=True).json()
     assert plain["_debug_info"]["rendered_template"] == Chat(DRIVING.system).prompt(LINE)
+
+
+@pytest.mark.parametrize("system", [None, "你好", ""])
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("thinks", [False, True])
+def test_a_conversation_is_rendered_as_in_training(
+    server: Served, thinks: bool, turns: int, system: str | None
+) -> None:
+    chat = Chat(DRIVING.system, "keep" if thinks else "strip")
+    history: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+    for number in range(turns - 1):
+        history += [{"role": "user", "content": f"问{number}"}, {"role": "assistant", "content": f"答{number}"}]
+    for think in (True, False) if thinks else (False,):
+        body = {"messages": [*history, {"role": "user", "content": LINE}], "think": think, "_debug_render_only": True}
+        found = server.post("/api/chat", thinks=thinks, stream=False, truncate=False, **body).json()
+        assert found["_debug_info"]["rendered_template"] == chat.prompt(LINE, history, think=think)
+
+
+def test_turns_of_one_role_in_a_row_are_one(server: Served) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
+    found = server.post("/api/chat", messages=turns, stream=False, _debug_render_only=True).json()
+    assert found["_debug_info"]["rendered_template"] == Chat(DRIVING.system).prompt("a\n\nb")
 
 
 def test_raw(server: Served) -> None:

@@ -113,5 +113,37 @@ class TestThirdParty(RuntimeContract):
             yield Place("canned:any", "out of a can", "canned:no-such-model")
 
 
+CONSTANT = """
+from typing import Literal
+
+from pydantic import BaseModel
+
+from drivecoach.domain import Domain
+
+
+class Answer(BaseModel):
+    a: Literal["x"] = "x"
+
+
+class Constant(Domain[str, Answer]):
+    def read_input(self, text: str) -> str:
+        return text  # white space too
+
+    def teach(self, value: str) -> Answer:
+        return Answer()
+
+
+domain = Constant("constant", str, Answer)
+"""
+
+
+class TestRules(RuntimeContract):
+    @pytest.fixture(scope="class")
+    def place(self, tmp_path_factory: pytest.TempPathFactory) -> Place:
+        file = tmp_path_factory.mktemp("domains") / "constant.py"
+        file.write_text(CONSTANT, encoding="utf-8")
+        return Place(f"rules:{file}:domain", '{"a": "x"}', "rules:no-such-domain")
+
+
 def test_every_shipped_runtime_is_under_this_contract() -> None:
-    assert RUNTIMES.names() == ["llamacpp", "ollama"]
+    assert RUNTIMES.names() == ["llamacpp", "ollama", "rules"]

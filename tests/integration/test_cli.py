@@ -114,6 +114,54 @@ def test_infer_with_nothing_wrong_is_exit_code_0_and_its_json_is_json(run: Run, 
     assert (summary["rows"], summary["valid"], summary["invalid"], summary["failed"]) == (5, 5, 0, 0)
 
 
+def test_rules_answer_where_a_model_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()  # a folder of that name is no run folder
+    taught = [DRIVING.write_answer(DRIVING.teach(DRIVING.read_input(line))) for line in LINES[:8]]
+    assert run("ask", LINES[0], "--model", "rules") == Result(0, taught[0] + "\n", "")
+    (tmp_path / "in.txt").write_text("\n".join([*LINES[:8], LINES[0], "nonsense"]), encoding="utf-8")
+    result = run("infer", "in.txt", "-o", "out.jsonl", "--model", "rules", "--guard", "strict", "--json")
+    summary = json.loads(result.out)
+    assert (result.code, summary["valid"], summary["failed"], summary["from_rules"]) == (1, 9, 1, 9)
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert [row["answer"] for row in rows[:8]] == [json.loads(text) for text in taught]
+    assert {row["source"] for row in rows[:8]} == {"rules"}
+    assert not (tmp_path / "out.jsonl.journal").exists(), "rules that were changed answer anew"
+
+
+def test_rules_of_another_domain_are_those_of_its_file(run: Run, tmp_path: Path) -> None:
+    code = (ROOT / "tests/support/thermostat.py").read_text(encoding="utf-8")
+    (tmp_path / "checked.py").write_text(code, encoding="utf-8")
+    reading = "room:kitchen; temperature:22; window open:false"
+    for arguments in (["rules", "--domain", "checked.py"], ["rules:checked.py:THERMOSTAT"]):
+        result = run("ask", reading, "--model", *arguments, "--json")
+        assert result.code == 0, result.err
+        assert json.loads(result.out)["answer"]["action"] == "off"
+    assert "the domain text has no teacher" in run("ask", "x", "--model", "rules", "--domain", "text").err
+    assert "choose one of: driving, text" in run("ask", "x", "--model", "rules:none").err
+    assert "leave --host out" in run("ask", "x", "--model", "rules", "--host", "http://a").err
+
+
+def test_infer_guards_strictly_and_refuses_what_cannot_be(run: Run, tmp_path: Path, gguf: Path) -> None:
+    below = [
+        line
+        for line in SAFE
+        if DRIVING.is_below(DRIVING.read_answer(ANSWER), DRIVING.teach(DRIVING.read_input(line)))
+    ]
+    assert below, "the answer keeps every invariant and is milder than the rules'"
+    (tmp_path / "in.txt").write_text(below[0], encoding="utf-8")
+    assert run("infer", "in.txt", "-o", "replace.jsonl", "--model", gguf, "--guard", "replace").code == 0
+    assert run("infer", "in.txt", "-o", "strict.jsonl", "--model", gguf, "--guard", "strict").code == 0
+    ((kept,), (replaced,)) = (rows_of(tmp_path / f"{guard}.jsonl") for guard in ("replace", "strict"))
+    assert (kept["source"], kept["answer"]) == ("model", json.loads(ANSWER))
+    assert replaced["source"] == "rules"
+    assert replaced["reason"].startswith("replaced: level 提示 is below the rules' ")
+    refused = run("infer", "in.txt", "-o", "x.jsonl", "--model", gguf, "--guard", "strict", "--domain", "text")
+    assert refused.code == 1 and "the guard strict needs a teacher, and the domain text has none" in refused.err
+    wrong = run("infer", "in.txt", "-o", "x.jsonl", "--model", gguf, "--guard", "FLAG")
+    assert wrong.code == 2 and "flag, replace, strict, off" in wrong.err
+    assert not (tmp_path / "x.jsonl").exists()
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0b", "\x1c"])
 def test_only_a_line_feed_ends_an_input(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "in.txt"

@@ -181,13 +181,49 @@ def test_places_that_cannot_be_written(run: Run, tmp_path: Path, gguf: Path, mon
     assert (tmp_path / "lines.txt").read_text(encoding="utf-8") == LINE
 
 
-def test_an_output_that_is_the_input_is_refused_and_the_input_stays(run: Run, tmp_path: Path) -> None:
-    lines = tmp_path / "lines.jsonl"
-    lines.write_text("what the driver recorded\n", encoding="utf-8")
-    result = run("infer", lines, "-o", lines)
-    assert result.code == 2
-    assert "the input itself" in result.err
-    assert lines.read_text(encoding="utf-8") == "what the driver recorded\n"
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("lines.jsonl", "lines.jsonl"),
+        ("o.jsonl.part", "o.jsonl"),
+        ("o.jsonl.journal", "o.jsonl"),
+        ("lines.jsonl", "lines.jsonl.journal"),
+        ("lines.jsonl", "coach.gguf"),
+        ("lines.jsonl", "link.jsonl"),
+    ],
+)
+def test_an_output_never_destroys_what_is_read(run: Run, tmp_path: Path, source: str, output: str, gguf: Path) -> None:
+    (tmp_path / "coach.gguf").write_bytes(gguf.read_bytes())
+    (tmp_path / source).write_text("what the driver recorded\n", encoding="utf-8")
+    (tmp_path / "link.jsonl").symlink_to(source)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    refused(run("infer", source, "-o", output, "--model", "coach.gguf"), output)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("output", ["folder", ".", "/", "", "/dev/null", "/dev/stdout", "pipe", "n" * 300])
+def test_an_output_that_is_no_file_is_refused_before_the_work(
+    run: Run, tmp_path: Path, gguf: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lines.txt").write_text(LINE, encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("drivecoach.batch.run.Settings.connect", lambda _: pytest.fail("the work was begun"))
+    refused(run("infer", "lines.txt", "-o", output, "--model", gguf), "could not write")
+    assert Path("/dev/null").is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "lines.txt", "pipe"]
+
+
+@pytest.mark.parametrize("path", [".", "/", "", "n" * 5000])
+def test_paths_that_are_no_file(run: Run, tmp_path: Path, gguf: Path, path: str) -> None:
+    (tmp_path / "lines.txt").write_text(LINE, encoding="utf-8")
+    refused(run("ask", LINE, "--model", path))
+    refused(run("infer", path, "-o", "o.jsonl", "--model", gguf))
+    refused(run("infer", "lines.txt", "-o", "o.jsonl", "--model", path))
+    refused(run("train", path))
+    refused(run("tune", path, "--set", "name=x"))
+    refused(run("export", path))
+    assert [found.name for found in tmp_path.iterdir()] == ["lines.txt"]
 
 
 def test_wrong_usage_is_exit_code_2(run: Run) -> None:

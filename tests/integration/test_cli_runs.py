@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from drivecoach.chat import Chat
+from drivecoach.domains.load import load_domain
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.run import ExportResult
 from drivecoach.train.result import TrainResult
 from tests.integration.test_cli import Run, run
-from tests.integration.test_kill_resume import make_recipe
+from tests.integration.test_kill_resume import ROOT, make_recipe
+from tests.support.deploy_server import deploy_server
 
 pytest.importorskip("trl")
 __all__ = ["run"]
@@ -27,6 +34,10 @@ def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest
     shown = run("train", "r.yaml")
     assert "train: unchanged, skipped" in shown.out and "None" not in shown.out
 
+    with deploy_server(Chat("")) as server, monkeypatch.context() as patched:
+        patched.setenv("OLLAMA_HOST", server.url)
+        assert run("export", "runs/r", "--no-deploy").code == run("tune", "r.yaml", "--no-deploy").code == 0
+        assert server.requests == []
     exported = json.loads(run("export", "runs/r", "--json").out)
     assert exported.pop("ollama") is None
     files = ExportResult.model_validate(exported).files
@@ -44,3 +55,82 @@ def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest
         "evaluate": {name: score.model_dump() for name, score in scores.items()},
         "ollama": None,
     }
+
+
+BLINDS = """
+from typing import Literal
+
+from drivecoach.domain import Domain
+from pydantic import BaseModel
+
+
+class Weather(BaseModel):
+    sun: Literal["none", "low", "high"]
+    wind: Literal["calm", "storm"]
+    heat: Literal["no", "some", "much"]
+    somebody_home: bool
+
+
+class Blinds(BaseModel):
+    position: Literal["up", "half", "down"]
+
+
+class BlindsDomain(Domain[Weather, Blinds]):
+    levels = ("down", "half", "up")
+
+    def level(self, answer):
+        return answer.position
+
+    def teach(self, value):
+        if value.wind == "storm":
+            return Blinds(position="up")
+        return Blinds(position="down" if value.sun == "high" else "half")
+
+
+domain = BlindsDomain("blinds", Weather, Blinds, "You move the blinds.")
+"""
+
+
+def test_evaluate_names_the_pairs_that_say_something_else_than_the_rules(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blinds.py").write_text(BLINDS, encoding="utf-8")
+    domain = load_domain("blinds.py")
+    pairs = [
+        {"input": domain.write_input(value), "output": domain.write_answer(domain.teach(value))}
+        for value in list(domain.inputs())[:30]
+    ]
+    changed = [3, 11, 20]
+    for place in changed:
+        pairs[place]["output"] = '{"position": "up"}' if "up" not in pairs[place]["output"] else '{"position": "down"}'
+    recipe = make_recipe(tmp_path, max_steps=2, checkpoint_steps=2).model_dump(mode="json")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+    recipe |= {"domain": "blinds.py", "data": {**recipe["data"], "test": 0.3}}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    assert run("train", "r.yaml").code == 0
+    assert run("export", "runs/r").code == 0
+    result = run("evaluate", "runs/r")
+    assert "3 of 30 pairs say something else than the rules of blinds" in result.out
+    assert "warning: compared with the rules, though 3 of 30 pairs say something else" in result.out
+    found = [json.loads(line) for line in (tmp_path / "runs/r/evaluate/differences.jsonl").read_text().splitlines()]
+    assert {row["input"] for row in found} == {pairs[place]["input"] for place in changed}
+    scores = Evaluation.model_validate_json(run("evaluate", "runs/r", "--json").out).root
+    mistakes = (tmp_path / "runs/r/evaluate/mistakes.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(mistakes) == sum(score.mistakes for score in scores.values())
+    assert [json.loads(line)["test"] for line in mistakes].count("uniform") == scores["uniform"].mistakes
+    (tmp_path / "runs/r/evaluate/mistakes.jsonl").unlink()
+    assert "skipped" not in run("evaluate", "runs/r").out, "the table names a file: it is made again"
+def test_a_log_file_of_a_run_holds_our_lines_and_no_other(tmp_path: Path) -> None:
+    """In a process of its own: much of the noise comes when libraries are imported for the first time."""
+    recipe = make_recipe(tmp_path, max_steps=4, checkpoint_steps=2)
+    (tmp_path / "r.yaml").write_text(recipe.model_dump_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "drivecoach", "tune", "r.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OLLAMA_HOST": "127.0.0.1:9"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ours = re.compile(r"(data|train|export|evaluate)(: [^:]+)?: .*(left|so far)|no Ollama answers at .*")
+    assert [line for line in done.stderr.splitlines() if not ours.fullmatch(line)] == []
+    ours = re.compile(r"(data|train|export): .*|  .*|[│┌└].*|drivecoach: r *|ask it: drivecoach ask '.*|no Ollama .*")
+    assert [line for line in done.stdout.splitlines() if not ours.fullmatch(line)] == []
+    assert "Writing model shards" in (tmp_path / "runs/r/run.log").read_text(encoding="utf-8")
+    assert (tmp_path / "runs/r/train/loss.png").is_file() and (tmp_path / "runs/r/export/flips.jsonl").is_file()

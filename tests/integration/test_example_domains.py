@@ -92,7 +92,7 @@ def test_an_example_is_tuned_and_asked(name: str, tmp_path: Path) -> None:
     trained = run.train()
     assert trained.steps == 8 * -(-data.train // 16)
     run.export()
-    scores = run.evaluate(lambda rows: lambda: None)
+    scores = run.evaluate()
     assert list(scores.root) == ["test"]  # nobody knows the right answers of other inputs
     assert scores.root["test"].rows == data.test
     assert (scores.root["test"].violations is None) == (name == "order")

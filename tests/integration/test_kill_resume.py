@@ -92,6 +92,40 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(optimizer: str, tm
     assert not checkpoints.exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"max_steps": 20}, 20),  # in the middle of an epoch
+        ({"max_steps": None, "epochs": 1.7, "logging_steps": 1000}, 21),
+        ({"max_steps": None, "epochs": 2.0}, 24),
+        ({"best_by": "validation_loss", "patience": 1, "learning_rate": 0.05, "checkpoint_steps": 5}, None),
+    ],
+    ids=["steps", "part of an epoch", "whole epochs", "patience"],
+)
+def test_a_run_killed_after_its_last_checkpoint_trains_no_step_more(
+    settings: dict[str, object], steps: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from drivecoach.train import trainer
+
+    recipe = make_recipe(tmp_path, **settings)
+
+    def killed(job: object, trainer: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(trainer, "_save", killed)
+        trained(tmp_path / "killed", recipe)
+    assert list((tmp_path / "killed/train/checkpoints").iterdir())
+
+    went_on, unbroken = (Run(tmp_path / name, recipe, lambda text: None) for name in ("killed", "unbroken"))
+    unbroken.prepare()
+    results = went_on.train()
+    assert results == unbroken.train()
+    assert steps is None or results.steps == steps
+    weights = [run.folder / "train/model/model.safetensors" for run in (went_on, unbroken)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 def test_a_checkpoint_cut_short_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is missing or short in the newest checkpoint, the one before it is taken."""
     from drivecoach.train import checkpoints

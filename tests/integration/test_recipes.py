@@ -107,8 +107,7 @@ def test_a_recipe_runs_from_rows_to_answers(name: str, tmp_path: Path, monkeypat
         (expected,) = hugging_face_answers(tmp_path / "run/export/merged", [run.chat.prompt(question)], 8)
         assert answer.text == expected
     _speaks_its_family(run, f16.with_name("Modelfile").read_text(encoding="utf-8"))
-    monkeypatch.setattr("drivecoach.pipeline.UNIFORM_STATES", 20)
-    scores = run.evaluate(lambda rows: lambda: None).root
+    scores = run.evaluate().root
     assert ("test, not thinking" in scores) == (recipe.chat.thinking == "mixed" and data.test > 0)
     assert all(part.rows == (data.test if name.startswith("test") else 20) for name, part in scores.items())
 

@@ -76,5 +76,6 @@ TINY = [
     "train.precision=fp32",
     "export.num_predict=8",
     "export.num_ctx=512",
+    "evaluate.states=20",
 ]
 """Overrides under which any shipped recipe runs in seconds; base.name and the data come beside them."""

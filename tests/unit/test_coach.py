@@ -6,15 +6,22 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import drivecoach
 from drivecoach import Coach
 from drivecoach.domains.driving import DRIVING, Instruction
-from drivecoach.errors import AnswerError, InputError
+from drivecoach.domains.text import TEXT
+from drivecoach.errors import AnswerError, InputError, ModelError, RecipeError, RuntimeFailure
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import ScriptedRuntime, right
+from tests.support.thermostat import THERMOSTAT, Action, Reading
 
 STATES = [
     state
@@ -49,6 +56,112 @@ def test_violations_are_there_or_the_rules_speak(runtime: ScriptedRuntime) -> No
         answer = coach.ask(STATES[0])
         assert (answer.source, answer.violations) == ("rules", ())
         assert answer == DRIVING.teach(STATES[0])
+
+
+@pytest.mark.parametrize("guard", ["FLAG", "", 5, None])
+def test_a_guard_that_does_not_exist_is_refused(runtime: ScriptedRuntime, guard: Any) -> None:
+    with pytest.raises(RecipeError, match="there is no guard") as caught:
+        Coach("scripted", guard=guard)
+    assert "flag, replace, strict, off" in caught.value.hint
+
+
+def test_a_guard_that_the_domain_cannot_have_is_refused_and_nothing_stays_open(runtime: ScriptedRuntime) -> None:
+    runtime.metadata = {"drivecoach.domain": "text"}
+    with pytest.raises(RecipeError, match="needs a teacher"):
+        Coach("scripted", guard="strict")
+    assert runtime.closed
+    with pytest.raises(RecipeError, match="needs a teacher"):
+        Coach("scripted", domain=TEXT, guard="replace")
+
+
+@pytest.mark.parametrize("model", [None, 7, b"x.gguf"])
+def test_what_names_no_model_is_refused(model: Any) -> None:
+    with pytest.raises(ModelError, match="names no model"):
+        Coach(model)
+
+
+def test_a_model_may_be_a_path(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no model at .*none\.gguf"):
+        Coach(tmp_path / "none.gguf")
+
+
+def test_after_closing_one_is_told_so(runtime: ScriptedRuntime) -> None:
+    with Coach("scripted") as coach:
+        assert coach.ask(STATES[0])
+    with pytest.raises(RuntimeFailure, match="closed"):
+        coach.ask(STATES[0])
+    with pytest.raises(RuntimeFailure, match="closed"):
+        next(coach.ask_many(STATES))
+    with pytest.raises(RuntimeFailure, match="closed"):
+        asyncio.run(coach.aask(STATES[0]))
+    coach.close()
+
+
+def test_rules_answer_without_any_model() -> None:
+    with Coach("rules", guard="strict") as coach:
+        answer = coach.ask(STATES[0])
+        assert (answer, answer.source, answer.violations) == (DRIVING.teach(STATES[0]), "rules", ())
+    with Coach("rules", domain=THERMOSTAT) as coach:
+        assert coach.ask(Reading(room="kitchen", temperature=17, window_open=False)).action is Action.HEAT
+    with pytest.raises(ModelError, match="the domain text has no teacher"):
+        Coach("rules", domain=TEXT).ask("x")
+
+
+def test_answers_come_while_inputs_still_come(runtime: ScriptedRuntime) -> None:
+    pulled = 0
+
+    def slow() -> Iterator[Any]:
+        nonlocal pulled
+        pulled = 0
+        for state in STATES[:20]:
+            pulled += 1
+            yield state
+            time.sleep(0.03)
+
+    async def ask(coach: Coach[Any, Any]) -> list[int]:
+        return [pulled async for _ in coach.aask_many(slow())]
+
+    with Coach("scripted") as coach:
+        for at in ([pulled for _ in coach.ask_many(slow())], asyncio.run(ask(coach))):
+            assert len(at) == 20
+            assert at[0] <= 10, "the first answer waits for no more than its own"
+
+
+@pytest.mark.parametrize("value", [None, 7, Reading(room="kitchen", temperature=17, window_open=False)])
+def test_what_is_no_input_is_said_to_be_none_and_ends_nothing(runtime: ScriptedRuntime, value: Any) -> None:
+    with Coach("scripted") as coach:
+        with pytest.raises(InputError):
+            coach.ask(value)
+        kinds = [type(answer).__name__ for answer in coach.ask_many([STATES[0], value, STATES[1]])]
+    assert kinds == ["Answer", "AnswerError", "Answer"]
+
+
+def test_inputs_that_fail_in_one_thread_are_no_matter_of_another(runtime: ScriptedRuntime) -> None:
+    """The error is raised where the inputs come from; `ask` beside it, before and after, answers."""
+    asking, failed = threading.Event(), threading.Event()
+
+    def answer(user: str, seed: int | None) -> str:
+        if threading.current_thread().name == "other":
+            asking.set()
+            assert failed.wait(10)
+        return right(user, seed)
+
+    def inputs() -> Iterator[Any]:
+        yield STATES[0]
+        raise ZeroDivisionError
+
+    runtime.answer = answer
+    found: list[object] = []
+    with Coach("scripted") as coach:
+        other = threading.Thread(target=lambda: found.extend(coach.ask(state) for state in STATES[1:4]), name="other")
+        other.start()
+        assert asking.wait(10)
+        with pytest.raises(ZeroDivisionError):
+            list(coach.ask_many(inputs()))
+        failed.set()
+        other.join(10)
+        assert found == [DRIVING.teach(state) for state in STATES[1:4]]
+        assert coach.ask(STATES[0]) == DRIVING.teach(STATES[0])
 
 
 def test_no_answer_is_an_error_for_one_and_a_value_among_many(runtime: ScriptedRuntime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic import BaseModel, RootModel
 
 from drivecoach import stage
 from drivecoach.errors import StorageError
-from drivecoach.files import sha256, write_json, write_text, written_aside
+from drivecoach.files import check_outputs, sha256, write_json, write_text, written_aside
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 
@@ -60,7 +61,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_aside(tmp_path: Path, failure
     else:
         assert isinstance(caught.value, StorageError)
         assert str(target) in caught.value.message and "No space left" in caught.value.message
-        assert "free disk space" in caught.value.hint
+        assert "disk" in caught.value.hint
 
 
 WRITERS = {
@@ -112,13 +113,105 @@ except StorageError as error:
     assert target.read_text() == "old"
 
 
-@pytest.mark.parametrize("name", ["file/below.txt", "folder", "n" * 300])
-def test_an_impossible_place_is_a_storage_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "helps"),
+    [
+        ("file/below.txt", "a file stands where a folder is wanted"),
+        ("folder", "another file"),
+        ("", "another file"),
+        ("n" * 300, "a shorter name"),
+        ("n" * 252, "a shorter name"),
+        ("circle", "in a circle"),
+        ("locked/out.txt", "may write to"),
+        ("a\0b", "another file"),
+    ],
+)
+def test_an_impossible_place_is_a_storage_error_that_says_what_helps(
+    tmp_path: Path, name: str, helps: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("a file, not a folder")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StorageError, match="could not write"):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
+    touch = Path.touch
+
+    def refusing(self: Path, *arguments: Any, **named: Any) -> None:  # root may write anywhere
+        if self.parent.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        touch(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "touch", refusing)
+    with pytest.raises(StorageError) as caught:
         write_text(tmp_path / name, "text")
-    assert names_in(tmp_path) == ["file", "folder"]
+    assert helps in caught.value.hint and "disk space" not in caught.value.hint
+    assert names_in(tmp_path) == ["circle", "file", "folder", "locked"]
+
+
+def test_a_link_is_followed_and_its_file_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_what_lies_where_a_file_is_written_aside_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    (tmp_path / "out.txt.part").symlink_to("precious.txt")
+    write_text(tmp_path / "out.txt", "new")
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["a device", "a pipe", "a folder"])
+def test_only_regular_files_are_replaced(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "target"
+    if kind == "a device":
+        target.symlink_to("/dev/null")
+    elif kind == "a pipe":
+        os.mkfifo(target)
+    else:
+        target.mkdir()
+    for path in (target, tmp_path / "out.txt"):
+        if path != target:
+            target.rename(tmp_path / "out.txt.part")
+        with pytest.raises(StorageError) as caught:
+            write_text(path, "text")
+        (fault,) = caught.value.faults
+        assert kind in fault.found and str(path) in fault.where
+    assert names_in(tmp_path) == ["out.txt.part"]
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "clash"),
+    [
+        (["in.txt"], "the input"),
+        (["./below/../in.txt"], "the input"),
+        (["hard.txt"], "the input"),
+        (["soft.txt"], "the input"),
+        (["in"], ""),
+        (["late"], "the input"),
+        (["out.txt", "out.txt"], "a file that"),
+        (["out.txt", "out.txt.part"], "a file that"),
+        (["out.txt.part", "out.txt"], "a file that"),
+        (["out.txt", "out.txt.journal"], ""),
+    ],
+)
+def test_outputs_are_files_of_their_own(tmp_path: Path, outputs: list[str], clash: str) -> None:
+    (tmp_path / "below").mkdir()
+    source, second = tmp_path / "in.txt", tmp_path / "late.part"
+    for path in (source, second):
+        path.write_text("what the driver recorded")
+    (tmp_path / "hard.txt").hardlink_to(source)
+    (tmp_path / "soft.txt").symlink_to(source)
+    named = {f"--out{place}": tmp_path / name for place, name in enumerate(outputs)}
+    if not clash:
+        check_outputs(named, [source, second])
+        return
+    with pytest.raises(StorageError) as caught:
+        check_outputs(named, [source, second])
+    assert [fault.where for fault in caught.value.faults] == [f"{name} {path}" for name, path in named.items()][-1:]
+    assert clash in caught.value.faults[0].found
+    assert source.read_text() == "what the driver recorded"
 
 
 @given(st.dictionaries(st.text(), st.integers() | TEXTS | st.lists(st.booleans())))

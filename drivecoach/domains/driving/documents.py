@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from drivecoach.domain import RuleTable
 from drivecoach.domains.driving.draw import FLATTENING, LIST_SHARE, Space
-from drivecoach.domains.driving.plan import Choice
+from drivecoach.domains.driving.plan import Choice, actions_in
 from drivecoach.domains.driving.rules.rule import Rule
 
 Said = TypeVar("Said", bound=str)
 
 
 def card(name: str, summary: Mapping[str, str | int], groups: Mapping[str, int], domain: str, space: Space) -> str:
-    """The data card of pairs that were drawn from ``space`` into the file ``name``."""
+    """The data card of pairs that were drawn from ``space`` into the file ``name``.
+
+    That of the shipped rules begins with the hub's metadata: the licence, and which file it is of.
+    """
+    metadata = (
+        f"---\nlicense: apache-2.0\nlanguage: zh\nconfigs:\n- config_name: default\n"
+        f"  data_files: {json.dumps(name, ensure_ascii=False)}\n---\n"
+        if domain == "driving"
+        else ""
+    )
     total = space.states.total()
     smaller_half = sorted(space.states.values())[: len(space.states) // 2]
     article = (
@@ -22,8 +33,9 @@ def card(name: str, summary: Mapping[str, str | int], groups: Mapping[str, int],
         if domain == "driving"
         else ""
     )
+    same = "rows" if name.lower().endswith(".xlsx") else "bytes"
     rows = "\n".join(f"| {key} | {f'{value:,}' if key == 'bytes' else value} |" for key, value in summary.items())
-    return f"""# {name}
+    return f"""{metadata}# {name}
 
 {summary["pairs"]:,} pairs of a car's state and a coach's instruction, in Chinese.
 
@@ -31,9 +43,7 @@ def card(name: str, summary: Mapping[str, str | int], groups: Mapping[str, int],
 They are no recordings of real lessons. A file of your own in the same form drops in without change:
 `drivecoach data check YOURS.json`, then `data.path` in the recipe.
 
-**Form.** A JSON list; each pair is `{{"input": "<特征>…</特征>", "output": "<think>\\n…\\n</think>\\n\\n{{…}}"}}`.
-The input is the canonical feature line; the output holds the reasoning (the features that decide, then the rule's
-reason) and the instruction: `动作` (1 to 6 action phrases), `级别` (提示, 警告, 危险), `话术` (what the coach says).
+{_form(name)}
 
 **How they were drawn.** Each of the {len(groups)} rules gets a share by the {FLATTENING}th power of how many of the
 {total:,} legal states it answers, or by half the number of its lists of actions where that is more and there are
@@ -42,7 +52,7 @@ different instruction. Drawn evenly, {space.levels["危险"] / total:.0%} would 
 would have {sum(smaller_half) / total:.1%} of all pairs. Some lists of actions are right for one or two states only;
 where the splits below would teach none of these, none was drawn ({space.untaught} states in all). No input occurs
 twice. Inside a cell of rule, item and instruction, and for the order of the file, a hash of seed and input decides:
-the same seed gives the same bytes, and a rule that is added or changed leaves nearly all other pairs as they are.
+the same seed gives the same {same}, and a rule that is added or changed leaves nearly all other pairs as they are.
 
 | | |
 |---|---|
@@ -55,9 +65,29 @@ never in two splits and rows added later move none.
 """
 
 
-def rules_table(rules: Sequence[Rule], space: Space, pairs: Mapping[str, int], features: Sequence[str]) -> str:
-    """What each rule covers: of the legal states, and of ``pairs`` (by rule id); ``features`` in canonical order."""
-    head = ["id", "级别", "states", "pairs", "features of the condition", "话术", "source"]
+def _form(name: str) -> str:
+    if name.lower().endswith((".csv", ".tsv", ".xlsx")):
+        return """**Form.** A table: one column a feature, then the instruction: `动作` (1 to 6 action phrases, joined
+by ；), `级别` (提示, 警告, 危险), `话术` (what the coach says); `thinking` holds the reasoning (the features that
+decide, then the rule's reason)."""
+    whole = "JSONL, a pair a line" if name.lower().endswith(".jsonl") else "A JSON list"
+    pair = r'{"input": "<特征>…</特征>", "output": "<think>\n…\n</think>\n\n{…}"}'
+    return f"""**Form.** {whole}; each pair is `{pair}`.
+The input is the canonical feature line; the output holds the reasoning (the features that decide, then the rule's
+reason) and the instruction: `动作` (1 to 6 action phrases), `级别` (提示, 警告, 危险), `话术` (what the coach says)."""
+
+
+_BRIEF = ("id", "级别", "states", "话术", "source")
+_PAGE = ("id", "级别", "states", "features of the condition", "话术", "source")
+"""The columns of the table that are shown on a terminal, and on the page."""
+
+
+def rules_page(rules: Sequence[Rule], space: Space, pairs: Mapping[str, int], features: Sequence[str]) -> str:
+    """The table of rules (Markdown) with how many of ``pairs`` (by rule id) each has; see `rules_table`."""
+    table = rules_table(rules, space.states, features)
+    shown = [table.columns.index(name) for name in _PAGE]
+    head = [table.columns[place] for place in shown]
+    head.insert(3, "pairs")
     lines = [
         "# The coaching rules",
         "",
@@ -72,18 +102,31 @@ def rules_table(rules: Sequence[Rule], space: Space, pairs: Mapping[str, int], f
         "| " + " | ".join(head) + " |",
         "|---" * len(head) + "|",
     ]
-    for rule in rules:
-        cells = [
-            rule.id,
-            _told(rule.level),
-            f"{space.states[rule.id]:,}",
-            str(pairs.get(rule.id, 0)),
-            "、".join(name for name in features if name in rule.when.reads),
-            _told(rule.say) + ("，…" if rule.starts else ""),
-            rule.source,
-        ]
+    for row in table.rows:
+        cells = [f"{row[place]:,}" if isinstance(row[place], int) else str(row[place]) for place in shown]
+        cells.insert(3, str(pairs.get(str(row[0]), 0)))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def rules_table(rules: Sequence[Rule], states: Mapping[str, int], features: Sequence[str]) -> RuleTable:
+    """A row a rule; ``states``: how many legal states each answers, by id; ``features`` in canonical order."""
+    columns = ("id", "级别", "states", "features of the condition", "动作", "话术", "理由", "评判", "source")
+    rows = [
+        (
+            rule.id,
+            _told(rule.level),
+            states.get(rule.id, 0),
+            "、".join(name for name in features if name in rule.when.reads),
+            "；".join(dict.fromkeys(actions_in(rule.do))) + ("；…" if rule.starts else ""),
+            _told(rule.say) + ("，…" if rule.starts else ""),
+            rule.reason,
+            rule.verdict,
+            rule.source,
+        )
+        for rule in rules
+    ]
+    return RuleTable(columns, rows, _BRIEF, "the first rule whose condition holds is the answer")
 
 
 def _told(value: Said | Choice[Said]) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Generic, cast
 
-from drivecoach.domain import Domain, Pair, Violation
+from drivecoach.domain import Domain, Explanation, Pair, RuleTable, Violation
 from drivecoach.domain.pieces import answer_pieces
 from drivecoach.domain.reading import read_json
 from drivecoach.domains.driving import invariants
 from drivecoach.domains.driving.answer import reply_to
-from drivecoach.domains.driving.documents import card
+from drivecoach.domains.driving.documents import card, rules_table
 from drivecoach.domains.driving.draw import Space
 from drivecoach.domains.driving.instruction import Given
 from drivecoach.domains.driving.line import CLOSING, OPENING, check_length, read_line, read_record, write_line
@@ -21,14 +21,13 @@ from drivecoach.domains.driving.rules.lights import LIGHT
 from drivecoach.domains.driving.rules.start import STAGES
 from drivecoach.domains.driving.state import State, features_of, legal_states
 from drivecoach.domains.driving.teacher import Advice, Teacher
+from drivecoach.domains.driving.words import LEVELS
 
 SYSTEM = (
     "你是驾考教练，根据车辆特征告诉学员现在该做什么。"
     "只回答一个JSON对象，依次含动作、级别（提示、警告或危险）、话术三个键。"
 )
 """The coach's brief for the system message."""
-
-_DANGER = "危险"
 
 
 class DrivingDomain(Domain[State, Given], Generic[State, Given]):
@@ -41,6 +40,8 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
 
     Raises RecipeError for rules that do not fit the models.
     """
+
+    levels = LEVELS
 
     def __init__(
         self,
@@ -88,13 +89,25 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         """What the rule teacher says, by which rule, and what decided."""
         return self.teacher.advise(value)
 
-    def explain(self, value: State, advice: Advice[Given]) -> str:
-        """The reasoning that leads to the advice: one line of Chinese."""
-        return self.teacher.explain(value, advice)
+    def explain(self, value: State) -> Explanation:
+        """By which rule the teacher answers, and why."""
+        advice = self.advise(value)
+        read = {name: str(getattr(value, self.features[name].attribute)) for name in advice.deciding}
+        more = {"评判": advice.rule.verdict, "stage": advice.stage or "", "light": advice.light or ""}
+        said = {name: text for name, text in more.items() if text}
+        return Explanation(advice.rule.id, advice.reason, advice.rule.source, read, said)
 
-    def unsafe(self, expected: Given, given: Given | None) -> bool:
-        """危险 answered with a lower level, or with nothing."""
-        return expected.level == _DANGER and (given is None or given.level != _DANGER)
+    def rules(self) -> RuleTable:
+        """The rule table; its states are counted over all legal ones, in some ten seconds."""
+        return rules_table(self.teacher.rules, self.space.states, list(self.features))
+
+    def reasoning(self, value: State, advice: Advice[Given]) -> str:
+        """What leads to the advice: one line of Chinese."""
+        return self.teacher.reasoning(value, advice)
+
+    def level(self, answer: Given) -> str:
+        """提示, 警告 or 危险."""
+        return answer.level
 
     # --- the space of states, and what is drawn from it ---
 
@@ -118,7 +131,7 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         for line in self.space.draw(count, seed):
             state = self.read_input(line)
             advice = self.advise(state)
-            pairs.append(Pair(state, advice.instruction, self.explain(state, advice), advice.rule.id))
+            pairs.append(Pair(state, advice.instruction, self.reasoning(state, advice), advice.rule.id))
         return pairs
 
     def card(self, name: str, summary: Mapping[str, str | int], groups: Mapping[str, int]) -> str:

@@ -93,7 +93,7 @@ class Teacher(Generic[Given]):
             advice = self._known[key] = Advice(rule, made, stage.id if stage else None, added, deciding)
         return advice
 
-    def explain(self, state: VehicleState, advice: Advice[Given]) -> str:
+    def reasoning(self, state: VehicleState, advice: Advice[Given]) -> str:
         """The reasoning as one line of Chinese: the deciding features with their values, then the reason."""
         clauses = []
         where = [name for name in self._features if name not in _CAR and name not in _DRIVER]

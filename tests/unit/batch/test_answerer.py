@@ -143,6 +143,49 @@ def test_memory_holds_a_window_however_long_the_input_is() -> None:
     outcomes.close()  # type: ignore[attr-defined]
 
 
+def test_what_is_finished_is_handed_out_before_more_is_read() -> None:
+    runtime, read = ScriptedRuntime(), 0
+
+    def inputs() -> Iterator[str]:
+        nonlocal read
+        for line in LINES[:40]:
+            read += 1
+            yield line
+            deadline = time.monotonic() + 10
+            while len(runtime.asked) < read or runtime.working:
+                assert time.monotonic() < deadline, "the answer never came"
+                time.sleep(0.001)
+
+    ahead = [read - taken for taken, _ in enumerate(answerer(runtime).answer_all(inputs()), start=1)]
+    assert len(ahead) == 40
+    assert max(ahead) <= 5
+
+
+def test_reading_and_asking_go_on_behind_a_slow_answer() -> None:
+    others_asked = threading.Event()
+
+    def answer(user: str, seed: int | None) -> str:
+        if user == LINES[0]:
+            assert others_asked.wait(10), "the others wait for the first"
+        elif user == LINES[29]:
+            others_asked.set()
+        return right(user, seed)
+
+    outcomes = list(answerer(ScriptedRuntime(answer)).answer_all(LINES[:30]))
+    assert [outcome.input for outcome in outcomes] == LINES[:30]
+    assert {outcome.status for outcome in outcomes} == {"valid"}
+
+
+def test_a_batch_that_is_stopped_stops_no_other_on_the_same_servers() -> None:
+    runtime = ScriptedRuntime(lambda u, s: RuntimeFailure("no", hint="x") if u == LINES[0] else right(u, s))
+    ours = answerer(runtime)
+    others = ours.answer_all(iter(LINES[1:9]))
+    assert next(others).status == "valid"
+    with pytest.raises(RuntimeFailure, match="no"):
+        list(ours.answer_all(LINES[:1]))
+    assert [outcome.status for outcome in others] == ["valid"] * 7
+
+
 def test_leaving_early_does_not_spoil_the_next_batch() -> None:
     ours = answerer(ScriptedRuntime())
     assert next(iter(ours.answer_all(LINES))).status == "valid"

@@ -6,35 +6,20 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from drivecoach.chat import FAMILIES, NO_THINKING, Chat, Message, family, own_family, read_family
+from drivecoach.config import ExportConfig
 from drivecoach.errors import InputError, RecipeError
-from drivecoach.export.modelfile import go_template
+from drivecoach.export.modelfile import go_template, render
+from tests.support.go_template import rendered
 
+OPENED = "{% if add_generation_prompt %}<assistant>{% endif %}"
 HISTORY: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 OPENING = {
     "chatml": "<|im_start|>assistant\n",
     "gemma": "<start_of_turn>model\n",
     "llama3": "<|start_header_id|>assistant<|end_header_id|>\n\n",
 }
-PLAIN = st.text(st.characters(exclude_characters="<>{}\0", exclude_categories=["Cs"]))
-
-
-def rendered(template: str, system: str, prompt: str) -> str:
-    """What Ollama makes of a TEMPLATE before the answer: the few constructs that we write, nothing else."""
-    before = template.split("{{ .Response }}")[0]
-    before = re.sub(r"\{\{ if \.System \}\}(.*?)\{\{ end \}\}", r"\1" if system else "", before, flags=re.DOTALL)
-    assert before.count("{{") == (2 if system else 1)
-    return before.replace("{{ .System }}", system).replace("{{ .Prompt }}", prompt)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-@given(system=PLAIN, user=PLAIN)
-def test_ollamas_template_renders_the_training_prompt(name: str, system: str, user: str) -> None:
-    chat = Chat(system, "strip", family(name))
-    assert rendered(go_template(chat), system, user) == chat.prompt(user)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -94,6 +79,19 @@ def test_shipped_templates_pass_the_check_of_ones_own(name: str) -> None:
         ("{% for m in messages %}{{ m.role }}:{{ m.content }}<end>{% endfor %}", "not opened"),
         ("{% if add_generation_prompt %}A:{% endif %}", "user turn"),
         ("{% for m in messages %}", "not valid Jinja"),
+        (
+            "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+            f"<{{{{ m.role }}}}>{{{{ m.content }}}}<end>{{% endfor %}}{OPENED}",
+            "raise_exception",
+        ),
+        (
+            f"{{% for m in messages %}}<{{{{ m.role }}}}>{{{{ m.content | trim }}}}<end>{{% endfor %}}{OPENED}",
+            "as it is",
+        ),
+        (
+            f"{{% for m in messages[-2:] %}}<{{{{ m.role }}}}>{{{{ m.content }}}}<end>{{% endfor %}}{OPENED}",
+            "conversation",
+        ),
     ],
 )
 def test_a_template_that_cannot_be_learned_is_refused(source: str, says: str, tmp_path: Path) -> None:
@@ -115,6 +113,42 @@ def test_a_template_of_ones_own_works_and_its_tokens_are_refused(tmp_path: Path)
     assert read_back.prompt("hi") == chat.prompt("hi")
     with pytest.raises(InputError):
         chat.prompt("a<stop_now>b")
+
+
+DEFAULT_SYSTEM = (
+    "{% if messages[0].role != 'system' %}<system>You are {{ '{{' }}Q<end>{% endif %}"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}" + OPENED
+)
+INSIDE = (
+    "<s>{% set first = namespace(text='') %}{% for m in messages %}"
+    "{% if m.role == 'system' %}{% set first.text = '<<SYS>>' + m.content + '<</SYS>>' %}"
+    "{% elif m.role == 'user' %}[INST]{{ first.text + m.content }}[/INST]{% set first.text = '' %}"
+    "{% else %} {{ m.content }}<end>{% endif %}{% endfor %}{% if add_generation_prompt %} {% endif %}"
+)
+
+
+@pytest.mark.parametrize("source", [DEFAULT_SYSTEM, INSIDE], ids=["default system", "system inside the first turn"])
+@pytest.mark.parametrize("system", ["", "SYS"])
+@pytest.mark.parametrize("history", [[], HISTORY, [{"role": "system", "content": "OWN"}, *HISTORY, *HISTORY]])
+def test_ollama_renders_a_template_of_ones_own(source: str, system: str, history: list[Message]) -> None:
+    chat = Chat(system, "strip", own_family(source, "<end>"))
+    turns: list[Message] = [*history, {"role": "user", "content": "q"}]
+    assert rendered(go_template(chat), turns, system=system) == chat.prompt("q", history)
+
+
+@pytest.mark.parametrize("text", ['"""', "\u3000", "\u200b"])
+def test_a_template_that_a_modelfile_cannot_hold_is_refused(text: str) -> None:
+    source = f"{{% for m in messages %}}<{{{{ m.role }}}}>{{{{ m.content }}}}<end>{text}{{% endfor %}}{OPENED}"
+    chat = Chat("", "strip", own_family(source, "<end>"))
+    with pytest.raises(RecipeError, match=r"chat\.template holds"):
+        render(chat, ExportConfig(), "m.gguf", "MIT")
+
+
+def test_messages_of_one_role_in_a_row_are_one_and_an_empty_system_message_is_none() -> None:
+    chat = Chat("SYS")
+    said: list[Message] = [{"role": "user", "content": "a"}]
+    assert chat.prompt("b", said) == chat.prompt("a\n\nb")
+    assert chat.prompt("b", [{"role": "system", "content": ""}]) == Chat("").prompt("b")
 
 
 def test_unknown_or_missing_templates_say_what_there_is(tmp_path: Path) -> None:

@@ -162,13 +162,35 @@ def test_answers_are_compared_field_by_field_within_the_tolerance() -> None:
         "level": False,
         "steps": True,
         "note": True,
-        "safe": False,
     }
     assert not any(THERMOSTAT.compare(expected, None).values())
     order = Order(items=[Item(name="tea")], deliver_to=Address(street="A 1"))
     moved = order.model_copy(update={"deliver_to": Address(street="B 2")})
     parts = ORDER.compare(order, moved)
     assert (parts["answer"], parts["items"], parts["deliver_to.street"], parts["on"]) == (False, True, False, True)
+
+
+def test_a_domain_says_which_side_is_the_dangerous_one() -> None:
+    off = Command(action=Action.OFF, level=0, steps=[])
+    heat = off.model_copy(update={"action": Action.HEAT})
+    assert THERMOSTAT.is_below(heat, off) and not THERMOSTAT.is_below(off, heat)
+    assert not THERMOSTAT.is_below(heat, heat)
+    assert not TEXT.is_below("a", "b"), "free text has no levels"
+
+
+def test_levels_that_a_domain_does_not_keep_are_named() -> None:
+    class Half(Domain[str, str]):
+        levels = ("low", "high")
+
+    class Odd(Half):
+        def level(self, answer: str) -> str:
+            return answer
+
+    with pytest.raises(RecipeError, match="does not say which one") as caught:
+        Half("half", str, str).is_below("a", "b")
+    assert "low, high" in caught.value.hint
+    with pytest.raises(RecipeError, match="'middle'"):
+        Odd("odd", str, str).is_below("low", "middle")
 
 
 def test_all_inputs_are_walked_where_they_can_be_counted() -> None:

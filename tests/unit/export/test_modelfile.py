@@ -6,66 +6,111 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivecoach.chat import Chat
+from drivecoach.chat import FAMILIES, Chat, Message, Thinking, family
 from drivecoach.config import ExportConfig, load_recipe
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import RecipeError
+from drivecoach.export.about import license_text, origins
 from drivecoach.export.modelfile import go_template, render
+from drivecoach.export.proof import thinks
 from drivecoach.pipeline import gguf_name, make_chat
+from tests.support.go_template import rendered
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = ExportConfig(temperature=0.25, num_ctx=300, num_predict=96)
 
 
-def by_hand(template: str, system: str, prompt: str, response: str = "") -> str:
-    """What Go's text/template makes of our plain TEMPLATE: one condition, three values."""
-    text = re.sub(r"\{\{ if \.System \}\}(.*?)\{\{ end \}\}", r"\1" if system else "", template, flags=re.DOTALL)
-    for name, value in ((".System", system), (".Prompt", prompt), (".Response", response)):
-        text = text.replace("{{ " + name + " }}", value)
-    assert "{{" not in text
-    return text
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="<>"), max_size=20)
+SYSTEMS = TEXTS.filter(lambda text: text == text.strip())
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="<>\0{}"))
+@st.composite
+def conversations(draw: st.DrawFn) -> list[Message]:
+    """Up to three questions with the answers between them, and perhaps a system message of the request's own."""
+    count = draw(st.integers(1, 3))
+    system: list[Message] = [{"role": "system", "content": draw(TEXTS)}] if draw(st.booleans()) else []
+    roles = [("user", "assistant")[at % 2] for at in range(2 * count - 1)]
+    return [*system, *({"role": role, "content": draw(TEXTS)} for role in roles)]
 
 
-@given(system=TEXTS, user=TEXTS)
-def test_the_template_renders_what_the_chat_renders(system: str, user: str) -> None:
-    chat = Chat(system)
-    asked, _ = go_template(chat).split("{{ .Response }}")
-    assert by_hand(asked, system, user) == chat.prompt(user)
-    learned = chat.prompt(user) + chat.completion("松油门")
-    assert by_hand(go_template(chat), system, user, "松油门") == learned
+@pytest.mark.parametrize("thinking", ["strip", "keep", "mixed"])
+@pytest.mark.parametrize("name", FAMILIES)
+@given(data=st.data())
+@settings(max_examples=40)
+def test_ollama_renders_a_conversation_as_training_does(name: str, thinking: Thinking, data: st.DataObject) -> None:
+    chat = Chat(data.draw(SYSTEMS), thinking, family(name))
+    turns = data.draw(conversations())
+    template = go_template(chat)
+    for think in thinks(chat):
+        expected = chat.prompt(turns[-1]["content"], turns[:-1], think=think is not False)
+        # A model that thinks is told to when the request says nothing.
+        told = True if think is None and thinking != "strip" else think
+        assert rendered(template, turns, system=chat.system, think=told) == expected
 
 
-def test_a_plain_model_gets_a_plain_template() -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+@given(
+    roles=st.lists(st.sampled_from(["system", "user", "assistant"]), max_size=6),
+    system=st.sampled_from(["", "SYS"]),
+    data=st.data(),
+)
+@settings(max_examples=60)
+def test_and_conversations_that_training_never_has(
+    name: str, roles: list[str], system: str, data: st.DataObject
+) -> None:
+    """Turns of one role in a row, an assistant that speaks first, system messages anywhere, empty texts."""
+    chat = Chat(system, "strip", family(name))
+    turns: list[Message] = [{"role": role, "content": data.draw(st.sampled_from(["", "a", " b\n"]))} for role in roles]
+    turns.append({"role": "user", "content": "q"})
+    assert rendered(go_template(chat), turns, system=system) == chat.prompt("q", turns[:-1])
+
+
+def test_what_follows_a_turn_is_what_training_has_there() -> None:
+    turns: list[Message] = [
+        {"role": "user", "content": "A"},
+        {"role": "assistant", "content": "B"},
+        {"role": "user", "content": "C"},
+    ]
+    assert rendered(go_template(Chat("")), turns) == (
+        "<|im_start|>user\nA<|im_end|>\n<|im_start|>assistant\nB<|im_end|>\n"
+        "<|im_start|>user\nC<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_a_model_that_never_thinks_names_nothing_of_thinking() -> None:
     template = go_template(Chat(DRIVING.system))
-    assert template == (
-        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
-        "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n{{ .Response }}<|im_end|>"
-    )
     assert "hink" not in template, "a name of thinking would make Ollama take the answer apart"
+    assert ".Messages" in template and ".Prompt" not in template
 
 
-def test_a_model_that_thinks_names_what_ollama_knows_it_by() -> None:
-    template = go_template(Chat(DRIVING.system, "keep"))
-    for name in (".Thinking", ".IsThinkSet", ".Think"):
-        assert re.search(rf"\{{\{{[^}}]*{re.escape(name)}\b", template)
-    assert "<think>\n\n</think>\n\n" in template
-    assert template.count("{{ if") + template.count("{{ range") == template.count("{{ end }}")
-    assert template == (
-        '{{ $first := true }}{{ range .Messages }}{{ if eq .Role "user" }}'
-        "{{ if and $first $.System }}<|im_start|>system\n{{ $.System }}<|im_end|>\n{{ end }}{{ $first = false }}"
-        "<|im_start|>user\n{{ .Content }}<|im_end|>\n"
-        '{{ else if eq .Role "assistant" }}<|im_start|>assistant\n'
-        "{{ if .Thinking }}<think>\n{{ .Thinking }}\n</think>\n\n{{ end }}{{ .Content }}<|im_end|>\n"
-        "{{ end }}{{ end }}<|im_start|>assistant\n"
-        "{{ if and .IsThinkSet (not .Think) }}<think>\n\n</think>\n\n{{ end }}"
-    )
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_model_that_thinks_names_what_ollama_knows_it_by(name: str) -> None:
+    """Ollama looks for .Thinking in a range over .Messages, between two texts: its marks (thinking/template.go)."""
+    template = go_template(Chat(DRIVING.system, "keep", family(name)))
+    in_range = template.split("{{ range .Messages }}")[1].split("{{ end }}{{ end }}")[0]
+    assert re.search(r"\}\}<think>\{\{ \.Thinking \}\}</think>\{\{ end \}\}", in_range)
+    assert template.endswith("{{ if and .IsThinkSet (not .Think) }}<think>\n\n</think>\n\n{{ end }}")
+
+
+def test_reasoning_that_a_client_sends_back_is_left_out_as_in_training() -> None:
+    chat = Chat("", "keep")
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "thinking": "why"},
+        {"role": "user", "content": "c"},
+    ]
+    history: list[Message] = [{"role": turn["role"], "content": turn["content"]} for turn in turns[:-1]]
+    assert rendered(go_template(chat), turns, think=True) == chat.prompt("c", history)
+
+
+@pytest.mark.parametrize("bad", ["{{ range .Messages }}x", "{{ end }}", "{{ if .A | len }}{{ end }}", "{{ .Nothing }}"])
+def test_the_interpreter_of_these_tests_guesses_nothing(bad: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        rendered(bad, [{"role": "user", "content": "a"}])
 
 
 def parsed(text: str) -> dict[str, list[str]]:
@@ -78,14 +123,15 @@ def parsed(text: str) -> dict[str, list[str]]:
 
 def test_every_directive_is_there_once() -> None:
     chat = Chat(DRIVING.system)
-    found = parsed(render(chat, SETTINGS, "goDrive-q4_K_M.gguf"))
+    found = parsed(render(chat, SETTINGS, "goDrive-q4_K_M.gguf", "Apache-2.0\ndata x: MIT"))
     assert found == {
         "FROM": ["./goDrive-q4_K_M.gguf"],
         "TEMPLATE": [go_template(chat)],
         "SYSTEM": [DRIVING.system],
         "PARAMETER": ["stop <|im_end|>", "temperature 0.25", "num_ctx 300", "num_predict 96"],
+        "LICENSE": ["Apache-2.0\ndata x: MIT"],
     }
-    assert "SYSTEM" not in parsed(render(Chat(""), SETTINGS, "x.gguf"))
+    assert "SYSTEM" not in parsed(render(Chat(""), SETTINGS, "x.gguf", "MIT"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +139,7 @@ def test_every_directive_is_there_once() -> None:
     ['a "b"', '"', '""', 'ends with "', '""\n""', "FROM /etc/passwd\nPARAMETER stop x", "# no comment", "two\nlines\n"],
 )
 def test_a_system_message_stays_one_value(system: str) -> None:
-    found = parsed(render(Chat(system), SETTINGS, "x.gguf"))
+    found = parsed(render(Chat(system), SETTINGS, "x.gguf", "MIT"))
     assert found["SYSTEM"] == [system]
     assert found["FROM"] == ["./x.gguf"]
     assert len(found["PARAMETER"]) == 4
@@ -102,7 +148,7 @@ def test_a_system_message_stays_one_value(system: str) -> None:
 @pytest.mark.parametrize("system", ['"""', 'a"""\nFROM evil\n"""', '""""'])
 def test_quotes_that_would_end_the_message_are_refused(system: str) -> None:
     with pytest.raises(RecipeError, match='"""') as caught:
-        render(Chat(system), SETTINGS, "x.gguf")
+        render(Chat(system), SETTINGS, "x.gguf", "MIT")
     assert caught.value.hint
 
 
@@ -110,7 +156,7 @@ def test_quotes_that_would_end_the_message_are_refused(system: str) -> None:
 def test_what_ollama_would_drop_from_the_message_is_refused(character: str) -> None:
     """Its Modelfile parser leaves out what Go's strconv.IsPrint does not know; the model was trained with it."""
     with pytest.raises(RecipeError, match=re.escape(ascii(character)[1:-1])) as caught:
-        render(Chat(f"你是{character}教练"), SETTINGS, "x.gguf")
+        render(Chat(f"你是{character}教练"), SETTINGS, "x.gguf", "MIT")
     assert caught.value.hint
 
 
@@ -118,6 +164,7 @@ def test_every_recipe_has_its_modelfile_and_no_other_is_there() -> None:
     recipes = [load_recipe(path) for path in (ROOT / "recipes").rglob("*.yaml")]
     for recipe in recipes:
         gguf = gguf_name(recipe, recipe.export.quantizations[-1])
-        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, gguf)
+        license = license_text(origins(recipe, hub=False))
+        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, gguf, license)
         assert (ROOT / "modelfiles" / f"{recipe.name}.Modelfile").read_text(encoding="utf-8") == made
     assert len(list((ROOT / "modelfiles").iterdir())) == len(recipes) > 0

@@ -18,7 +18,7 @@ from drivecoach.domains.driving import DRIVING as domain
 from drivecoach.domains.driving.words import ACTIONS, LEVELS
 from drivecoach.errors import DataError
 from drivecoach.train.nano_backend import make_model, make_tokenizer
-from drivecoach.train.rows import IGNORED, token_rows
+from drivecoach.train.rows import IGNORED, TokenRow, exact_matches, token_rows
 from tests.support.driving import FEATURES
 
 CHAT = Chat(domain.system)
@@ -142,3 +142,26 @@ def test_the_tokenizer_survives_its_files(tokenizer: Any, pairs: list[Pair], tmp
         add_generation_prompt=True,
     )
     assert rendered == CHAT.prompt("x")
+
+
+def test_an_exact_match_is_what_greedy_decoding_gives(tokenizer: Any) -> None:
+    """Of rows of many lengths, those that hold the model's own greedy answer count, and no others."""
+    import torch
+
+    model = make_model(NanoConfig(hidden_size=64, layers=2), tokenizer, 256, 3407)
+    model.train()
+    rows: list[TokenRow] = []
+    for number in range(40):
+        prompt = tokenizer.encode(CHAT.prompt("安全带:系上; " * (1 + number % 7)))
+        length = 2 + number % 5
+        with torch.inference_mode():
+            greedy = model.generate(
+                input_ids=torch.tensor([prompt]), max_new_tokens=length, min_new_tokens=length, do_sample=False
+            )
+        answer = greedy[0, len(prompt) :].tolist()
+        if number % 4 == 0:
+            answer[number % length] = (answer[number % length] + 1) % len(tokenizer)
+        rows.append({"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer})
+    state = torch.get_rng_state()
+    assert exact_matches(model, rows) == 30 / 40
+    assert model.training and torch.equal(torch.get_rng_state(), state), "training goes on as if nothing had been asked"

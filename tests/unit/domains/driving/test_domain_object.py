@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -98,19 +99,13 @@ def test_a_text_of_another_domain_is_one_fault(text: str) -> None:
     assert caught.value.hint
 
 
-def test_scores_tell_the_dangerous_side() -> None:
-    warned = Instruction(actions=("松开油门",), level="警告", speech="松油门")
-    danger = warned.model_copy(update={"level": "危险"})
-    assert DRIVING.compare(danger, warned) == {
-        "answer": False,
-        "动作": True,
-        "级别": False,
-        "话术": True,
-        "safe": False,
-    }
-    assert DRIVING.compare(danger, None)["safe"] is False
-    assert DRIVING.compare(warned, danger)["safe"] and DRIVING.compare(warned, None)["safe"]
-    assert all(DRIVING.compare(danger, danger).values())
+def test_a_lower_level_errs_on_the_dangerous_side() -> None:
+    hint, warning, danger = (
+        Instruction(actions=("松开油门",), level=level, speech="松油门") for level in ("提示", "警告", "危险")
+    )
+    below = [(hint, warning), (hint, danger), (warning, danger)]
+    for given, right in itertools.product((hint, warning, danger), repeat=2):
+        assert DRIVING.is_below(given, right) == ((given, right) in below)
 
 
 def test_a_reply_is_the_instruction_and_tells_more(judged: list) -> None:

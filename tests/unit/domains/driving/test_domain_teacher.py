@@ -144,7 +144,7 @@ def test_reasoning_names_what_decides_then_the_reason(judged: list) -> None:
         if id(entry.advice) in shown:
             continue
         shown[id(entry.advice)] = entry.advice
-        text = DRIVING.explain(entry.state, entry.advice)
+        text = DRIVING.reasoning(entry.state, entry.advice)
         assert "\n" not in text
         assert text.endswith("。")
         assert entry.advice.reason in text
@@ -158,7 +158,7 @@ def test_reasoning_names_what_decides_then_the_reason(judged: list) -> None:
 def test_the_deciding_features_are_those_of_the_condition() -> None:
     advice = DRIVING.advise(read(WORKED[1][0]))
     assert advice.deciding == ("安全带", "车门", "速度")
-    reasoning = DRIVING.explain(read(WORKED[1][0]), advice)
+    reasoning = DRIVING.reasoning(read(WORKED[1][0]), advice)
     assert reasoning == "安全带未系，车门打开；速度适中；车在走门没关、安全带没系，人可能被甩出。"
     night = DRIVING.advise(read(WORKED[5][0]))
     assert night.light == "使用近光灯"

@@ -1,0 +1,142 @@
+"""The runs in a folder: what each was made of, how good it is, where it is deployed, and whether it is up to date."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drivecoach import stage
+from drivecoach.config import Recipe
+from drivecoach.domains.load import files_of, load_domain
+from drivecoach.errors import DrivecoachError, StorageError
+from drivecoach.export.ledger import read_ledger
+from drivecoach.folder import read_recipe
+from drivecoach.lock import holder
+from drivecoach.pipeline import make_chat
+from drivecoach.provenance import STAGES, Inputs, find_training
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run folder."""
+
+    name: str
+    folder: str
+    state: str
+    """``finished``, ``unfinished`` with how far it is, ``in use`` with by whom, or ``broken`` with why."""
+    base: str = ""
+    rows: int | None = None
+    """Pairs that it was trained on."""
+    date: str = ""
+    """When the training was finished, ISO 8601 in UTC."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """The share of whole answers that are right, by test."""
+    deployed: list[str] = field(default_factory=list)
+    """Models on servers that were made from it, as ``NAME on HOST``."""
+    stale: dict[str, str] = field(default_factory=dict)
+    """Stages that were made from something else than there is now, and what differs."""
+    parent: str | None = None
+    """The run folder whose weights it began with."""
+
+
+def list_runs(runs: Path) -> Iterator[Entry]:
+    """Every run folder below ``runs``, by name; one that cannot be read is listed as broken."""
+    try:
+        folders = sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise StorageError(f"cannot read {runs}: {error.strerror}", hint="name another folder: --runs FOLDER") from None
+    for folder in folders:
+        try:
+            yield _entry(folder)
+        except (DrivecoachError, OSError, ValueError, LookupError, TypeError) as error:
+            yield Entry(folder.name, str(folder), f"broken: {error}".splitlines()[0])
+
+
+def stale_stages(model: Path) -> tuple[Path, dict[str, str]] | None:
+    """The run that a run folder or a GGUF file in a run's ``export/`` belongs to, and its stages that are stale.
+
+    None for a model of no run, or one that cannot be read. No domain's Python file is loaded to find out.
+    """
+    try:
+        file = None if model.is_dir() else model.resolve()
+        folder = file.parent.parent if file else model
+        if file and file.parent.name != "export":
+            return None
+        found = _inputs(folder, read_recipe(folder)).stale()
+    except (DrivecoachError, OSError):
+        return None
+    exported = stage.read_manifest(folder / "export", stage.AnyResult)
+    if file and exported is None:
+        found["export"] = "it was not finished"
+    elif file and exported and file.name not in exported.files:
+        found["export"] = f"{file.name} is not of the last export"
+    return folder, found
+
+
+def _entry(folder: Path) -> Entry:
+    recipe = read_recipe(folder)
+    trained = stage.read_manifest(folder / "train", stage.AnyResult)
+    results = trained.results.root if trained else None
+    rows = results.get("rows") if isinstance(results, dict) else None
+    return Entry(
+        name=recipe.name,
+        folder=str(folder),
+        state=_state(folder),
+        base=recipe.base.name or recipe.base.source,
+        rows=rows if isinstance(rows, int) else None,
+        date=trained.date if trained else "",
+        scores=_scores(folder),
+        deployed=_deployed(folder),
+        stale=_inputs(folder, recipe).stale(),
+        parent=recipe.parent.run if recipe.parent else None,
+    )
+
+
+def _inputs(folder: Path, recipe: Recipe) -> Inputs:
+    """What the stages stand on; a domain is looked up by its name only."""
+    if files_of(recipe.domain):
+        return Inputs(folder, recipe)
+    try:
+        domain = load_domain(recipe.domain)
+        return Inputs(folder, recipe, domain, make_chat(recipe, domain))
+    except DrivecoachError:  # its package, or the file of its chat template, is gone
+        return Inputs(folder, recipe)
+
+
+def _state(folder: Path) -> str:
+    if (writer := holder(folder)) is not None:
+        return f"in use: {writer}"
+    training = find_training(folder)
+    if training is None:
+        return "unfinished: not trained"
+    if training.inputs is None:
+        return "broken: it holds weights or checkpoints, but nothing readable in train/ says of what"
+    if not training.finished:
+        return f"unfinished: {training.steps:,} steps are kept"
+    missing = [name for name in STAGES if stage.read_manifest(folder / name, stage.AnyResult) is None]
+    return f"unfinished: trained, no {', no '.join(missing)}" if missing else "finished"
+
+
+def _scores(folder: Path) -> dict[str, float]:
+    manifest = stage.read_manifest(folder / "evaluate", stage.AnyResult)
+    tests = manifest.results.root if manifest else None
+    scores: dict[str, float] = {}
+    for name, score in tests.items() if isinstance(tests, dict) else ():
+        right = score.get("right") if isinstance(score, dict) else None
+        shares = list(right.values()) if isinstance(right, dict) else []
+        if shares and isinstance(shares[0], float):
+            scores[name] = shares[0]
+    return scores
+
+
+def _deployed(folder: Path) -> list[str]:
+    """Where a model was made from this run and is there still; ``until`` says that another took its name."""
+    exported = stage.read_manifest(folder / "export", stage.AnyResult)
+    now = json.dumps(exported.results.root) if exported else ""
+    return [
+        f"{made.name} on {made.host}" + ("" if made.file in now else " (older weights)")
+        for made in read_ledger(folder)
+        if made.until is None
+    ]

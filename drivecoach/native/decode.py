@@ -8,7 +8,7 @@ greedy decoding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,43 +59,42 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
             yield at, Verdict(bool((best[start:stop] == draft).all()), float(chosen.sum()))
 
 
-def write(context: Context, rows: Sequence[Row], limit: int) -> Iterator[tuple[int, Written]]:
-    """The greedy answer of every row, at most ``limit`` tokens long, with the row's place, as they are found."""
-    late: list[tuple[int, Row]] = []
-    for batch in _batches(context, rows):
-        for at, written in _write(context, [(at, rows[at]) for at in batch], limit, only_drafts=True):
-            if written.finished or len(written.tokens) >= limit:
-                yield at, written
-            else:
-                late.append((at, Row(rows[at].prompt, written.tokens)))
-    again = [row for _, row in late]
-    for batch in _batches(context, again):
-        for at, written in _write(context, [(at, again[at]) for at in batch], limit, only_drafts=False):
-            yield late[at][0], written
-
-
-def _write(
-    context: Context, batch: Sequence[tuple[int, Row]], limit: int, *, only_drafts: bool
+def write(
+    context: Context, rows: Sequence[Row], limits: Sequence[int], stops: Sequence[Callable[[], bool] | None] = ()
 ) -> Iterator[tuple[int, Written]]:
-    """The rows of one batch: drafts first, then token by token unless ``only_drafts``."""
-    rows = [row for _, row in batch]
-    places = _fill(context, rows)
-    best = context.decode().argmax(axis=1)
-    answers = [
-        _accepted(context, row, best[start:stop], limit) for row, (start, stop) in zip(rows, places, strict=True)
-    ]
-    open_rows = [] if only_drafts else [n for n, a in enumerate(answers) if not a.finished and len(a.tokens) < limit]
-    for n in open_rows:
-        context.forget(n, len(rows[n].prompt) + len(answers[n].tokens) - 1)
-    while open_rows:
-        context.begin()
-        for n in open_rows:
-            answer = answers[n]
-            context.want(context.add(answer.tokens[-1:], len(rows[n].prompt) + len(answer.tokens) - 1, n))
-        for n, token in zip(open_rows, context.decode().argmax(axis=1).tolist(), strict=True):
-            _append(context, answers[n], token)
-        open_rows = [n for n in open_rows if not answers[n].finished and len(answers[n].tokens) < limit]
-    yield from ((at, answer) for (at, _), answer in zip(batch, answers, strict=True))
+    """The greedy answer of every row, with the row's place in ``rows``, as they are found.
+
+    ``limits``: how many tokens each may have. ``stops``: a row is left as it is when its own says True.
+    """
+    for batch in _batches(context, rows):
+        chosen = [rows[at] for at in batch]
+        places = _fill(context, chosen)
+        best = context.decode().argmax(axis=1)
+        answers = [
+            _accepted(context, row, best[start:stop], limits[at])
+            for at, row, (start, stop) in zip(batch, chosen, places, strict=True)
+        ]
+
+        def is_open(n: int, batch: list[int] = batch, answers: list[Written] = answers) -> bool:
+            at, answer = batch[n], answers[n]
+            stop = stops[at] if stops else None
+            return not answer.finished and len(answer.tokens) < limits[at] and not (stop is not None and stop())
+
+        still = [n for n in range(len(batch)) if is_open(n)]
+        for n in set(range(len(batch))) - set(still):
+            yield batch[n], answers[n]
+        for n in still:
+            context.forget(n, len(chosen[n].prompt) + len(answers[n].tokens) - 1)
+        while still:
+            context.begin()
+            for n in still:
+                tokens = answers[n].tokens
+                context.want(context.add(tokens[-1:], len(chosen[n].prompt) + len(tokens) - 1, n))
+            for n, token in zip(still, context.decode().argmax(axis=1).tolist(), strict=True):
+                _append(context, answers[n], token)
+            ended = [n for n in still if not is_open(n)]
+            yield from ((batch[n], answers[n]) for n in ended)
+            still = [n for n in still if n not in ended]
 
 
 def _accepted(context: Context, row: Row, best: np.ndarray[Any, Any], limit: int) -> Written:

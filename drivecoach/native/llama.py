@@ -27,6 +27,10 @@ _SIZE = 1024
 """More than either struct needs: what is passed beyond its end is never read."""
 
 
+class NotKnown(ModelError):
+    """The library is not the one whose layouts are known; xllamacpp's own interface may still work."""
+
+
 class _Block(ctypes.Structure):
     _fields_ = (("raw", ctypes.c_uint8 * _SIZE),)
 
@@ -70,7 +74,7 @@ _QUIET = _LOG(lambda *_: None)
 
 @cache
 def functions() -> ctypes.CDLL:
-    """The library with the types of its functions set. Raises ModelError for one that is laid out otherwise."""
+    """The library with the types of its functions set. Raises NotKnown for one that may be laid out otherwise."""
     library, found = shared_library(), wheel_version()
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "llama_log_set": (None, [_LOG, c_void_p]),
@@ -100,14 +104,14 @@ def functions() -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except AttributeError as error:
-        raise ModelError(f"xllamacpp {found} lacks a function of llama.cpp: {error}", hint=_HINT) from error
+        raise NotKnown(f"xllamacpp {found} lacks a function of llama.cpp: {error}", hint=_HINT) from error
     defaults = bytes(library.llama_context_default_params().raw)
     wrong = [
         name for name, (at, kind, value) in _FIELDS.items() if struct.unpack_from(f"<{kind}", defaults, at)[0] != value
     ]
     if wrong or not found.startswith(_TRIED):
         reason = f"its defaults differ in {', '.join(wrong)}" if wrong else f"only {_TRIED}* was tried"
-        raise ModelError(f"xllamacpp {found} may lay out its parameters otherwise: {reason}", hint=_HINT)
+        raise NotKnown(f"xllamacpp {found} may lay out its parameters otherwise: {reason}", hint=_HINT)
     library.llama_log_set(_QUIET, None)
     library.llama_backend_init()
     return library
@@ -173,7 +177,7 @@ class Context:
         made["kv_unified"] = self._library.llama_n_ctx_seq(self._context) == made["n_ctx"]
         wrong = [name for name, value in made.items() if value != wanted[name]]
         if wrong:
-            raise ModelError(f"xllamacpp took {', '.join(wrong)} for something else", hint=_HINT)
+            raise NotKnown(f"xllamacpp took {', '.join(wrong)} for something else", hint=_HINT)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; control tokens in the text are control tokens."""

@@ -20,12 +20,13 @@ _NAMES = {architecture.name for architecture in ARCHITECTURES.values()}
 def read_model(path: Path) -> dict[str, Scalar]:
     """What `read_metadata` reads, of a file whose numbers fit its tensors.
 
-    Of an architecture that is not in our table the file's wholeness is checked only. Raises ModelError with every
-    number that does not fit.
+    Of a file that is not ours, or of an architecture that is not in our table, only the wholeness is checked. Raises
+    ModelError with every number that does not fit.
     """
     header = read_header(path)
     metadata = {key: field.value for key, field in header.fields.items() if field.value is not None}
-    if metadata.get("general.architecture") in _NAMES and (faults := list(_faults(header, metadata))):
+    ours = "drivecoach.num_ctx" in metadata and metadata.get("general.architecture") in _NAMES
+    if ours and (faults := list(_faults(header, metadata))):
         raise ModelError(
             f"{path} is damaged: its header does not fit its tensors",
             hint="delete it and run `drivecoach export` again",

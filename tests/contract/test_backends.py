@@ -104,7 +104,7 @@ def test_a_backend_trains_resumes_and_is_exported(backend: str, quantize: str | 
     assert child["steps"] == 1 and child["validation_loss"] == pytest.approx(best, rel=1e-2 if quantize else 1e-4)
     assert child["trained_parameters"] == trained["trained_parameters"]
     same = results["exported"]["agreement"]["with_merged_model"]
-    assert same["messages-jsonl-f16.gguf"] >= 0.9  # ties within rounding
+    assert same["messages-jsonl-f16.gguf"] >= 7 / 8  # of 8 held-out rows, one tie within rounding
     losses = [line["loss"] for line in _metrics(folder) if "loss" in line]
     assert len(losses) == 4
     if nano:

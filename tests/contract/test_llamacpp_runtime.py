@@ -226,11 +226,11 @@ def damaged(change: Callable[[bytes], bytes]) -> Callable[[Path, Path], None]:
     return make
 
 
-def empty(*fields: dict[str, str | float]) -> Callable[[Path, Path], None]:
+def empty(*fields: dict[str, str | float], architecture: str = "qwen3") -> Callable[[Path, Path], None]:
     """A GGUF without a single tensor, with these fields."""
 
     def make(good: Path, target: Path) -> None:
-        writer = GGUFWriter(target, "qwen3")
+        writer = GGUFWriter(target, architecture)
         for key, value in ChainMap(*fields).items():
             writer.add_string(key, value) if isinstance(value, str) else writer.add_float32(key, value)
         writer.write_header_to_file()
@@ -250,7 +250,8 @@ def empty(*fields: dict[str, str | float]) -> Callable[[Path, Path], None]:
         (damaged(lambda data: data[:-100]), "not a whole GGUF"),
         (damaged(lambda data: data[:2000]), "not a whole GGUF"),
         (empty(), "does not say how it is spoken to"),
-        (empty(CHAT.metadata(), SETTINGS), "cannot load"),
+        (empty(CHAT.metadata(), SETTINGS), "does not fit its tensors"),
+        (empty(CHAT.metadata(), SETTINGS, architecture="nothing-known"), "cannot load"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why_and_what_to_do(

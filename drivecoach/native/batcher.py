@@ -1,7 +1,13 @@
-"""Greedy answers for many threads: whoever waits when the model is free is answered in one batch."""
+"""Greedy answers for many threads: those who wait when a decoder is free are answered in one batch.
+
+A small model is decoded by one thread a core, each with a context of its own: threads that share one small
+multiplication wait for each other longer than they compute, above all on a machine that does other work too. A large
+one is decoded by all cores together.
+"""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -12,9 +18,9 @@ from pathlib import Path
 
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.native import decode
-from drivecoach.native.llama import Context
+from drivecoach.native.llama import SMALL, Context
 
-SEQUENCES = 64
+SEQUENCES = 32
 """Rows of one batch at most."""
 TOKENS = 512
 """Tokens of one batch at least; a longer prompt needs more."""
@@ -54,23 +60,33 @@ class Batcher:
     loaded, or the library is not the one that is known.
     """
 
-    def __init__(self, path: Path, *, length: int, limit: int, end: str, threads: int) -> None:
+    def __init__(self, path: Path, *, length: int, limit: int, end: str) -> None:
+        cores = os.cpu_count() or 1
+        decoders, threads = (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
         tokens = max(TOKENS, length)
-        self._sequences = max(1, min(SEQUENCES, (_CELLS - tokens) // limit))
-        self._context = Context(
-            path,
-            cells=tokens + self._sequences * limit,
-            tokens=tokens,
-            sequences=self._sequences,
-            outputs=tokens,
-            threads=threads,
-        )
-        self._context.outputs = max(1, min(tokens, _LOGITS // (4 * self._context.vocabulary_size)))
+        sequences = max(1, min(SEQUENCES, (_CELLS - tokens) // limit))
+        self._contexts = [
+            Context(
+                path,
+                cells=tokens + sequences * limit,
+                tokens=tokens,
+                sequences=sequences,
+                logits=_LOGITS,
+                threads=threads,
+            )
+            for _ in range(decoders)
+        ]
+        self.rows = sequences * decoders
+        """How many rows are decoded at once; more only wait."""
         self._length, self._limit, self._end = length, limit, end
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, args=(context,), name="decode", daemon=True)
+            for context in self._contexts
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def ask(self, prompt: str, draft: str = "", stop: Never | None = None) -> Greedy:
         """The greedy continuation of a rendered prompt; ``draft``: what it may be, as a whole.
@@ -78,65 +94,71 @@ class Batcher:
         Raises InputError for a prompt that is too long, RuntimeFailure once closed.
         """
         if self._closed:
-            raise RuntimeFailure("the model was closed", hint="open it again, or ask before it is closed")
+            raise _closed()
         asked = _Asked(prompt, draft, stop)
         self._waiting.put(asked)
         return asked.answer.result()
 
     def close(self) -> None:
         """Finish what is asked already, then free the model."""
-        if not self._closed:
-            self._closed = True
+        if self._closed:
+            return
+        self._closed = True
+        for _ in self._threads:
             self._waiting.put(None)
-            self._thread.join()
-            self._context.close()
+        for thread, context in zip(self._threads, self._contexts, strict=True):
+            thread.join()
+            context.close()
+        while not self._waiting.empty():
+            if (left := self._waiting.get()) is not None:  # asked while it was being closed
+                left.answer.set_exception(_closed())
 
-    def _work(self) -> None:
+    def _work(self, context: Context) -> None:
         while (first := self._waiting.get()) is not None:
             batch = [first]
-            ended = False
-            while len(batch) < self._sequences and not ended:
+            room = min(context.sequences, -(-self._waiting.qsize() // len(self._threads)))
+            while len(batch) < room:
                 try:
                     more = self._waiting.get_nowait()
                 except queue.Empty:
                     break
                 if more is None:
-                    ended = True
-                else:
-                    batch.append(more)
-            self._answer(batch)
-            if ended:
-                break
-        while not self._waiting.empty():
-            if (left := self._waiting.get()) is not None:
-                left.answer.set_exception(RuntimeFailure("the model was closed", hint="open it again"))
+                    self._waiting.put(None)
+                    break
+                batch.append(more)
+            self._answer(context, batch)
 
-    def _answer(self, batch: list[_Asked]) -> None:
+    def _answer(self, context: Context, batch: list[_Asked]) -> None:
         try:
             rows, whose = [], []
             for asked in batch:
-                prompt = self._context.tokenize(asked.prompt)
+                prompt = context.tokenize(asked.prompt)
                 if len(prompt) >= self._length:
-                    asked.answer.set_exception(
-                        InputError(
-                            f"the input is too long for the model's context of {self._length} tokens",
-                            hint="shorten it, or raise export.num_ctx in the recipe and export again",
-                        )
-                    )
+                    asked.answer.set_exception(_too_long(self._length))
                     continue
-                draft = self._context.tokenize(asked.draft + self._end) if asked.draft else []
-                rows.append(decode.Row(prompt, draft[: self._length - len(prompt)][: self._limit]))
+                draft = context.tokenize(asked.draft + self._end) if asked.draft else []
+                most = min(self._limit, self._length - len(prompt), context.outputs - 1)
+                rows.append(decode.Row(prompt, draft[:most]))
                 whose.append(asked)
             limits = [min(self._limit, self._length - len(row.prompt)) for row in rows]
-            stops = [asked.stop for asked in whose]
-            for at, written in decode.write(self._context, rows, limits, stops):
+            for at, written in decode.write(context, rows, limits, [asked.stop for asked in whose]):
                 asked = whose[at]
-                text = decode.pieces(self._context, written.tokens)
+                text = decode.pieces(context, written.tokens)
                 seconds = time.perf_counter() - asked.since
-                asked.answer.set_result(
-                    Greedy(text, len(rows[at].prompt), len(written.tokens), seconds, written.finished)
-                )
+                found = Greedy(text, len(rows[at].prompt), len(written.tokens), seconds, written.finished)
+                asked.answer.set_result(found)
         except BaseException as error:  # whoever waits must hear of it, whatever it was
             for asked in batch:
                 if not asked.answer.done():
                     asked.answer.set_exception(error)
+
+
+def _too_long(length: int) -> InputError:
+    return InputError(
+        f"the input is too long for the model's context of {length} tokens",
+        hint="shorten it, or raise export.num_ctx in the recipe and export again",
+    )
+
+
+def _closed() -> RuntimeFailure:
+    return RuntimeFailure("the model was closed", hint="open it again, or ask before it is closed")

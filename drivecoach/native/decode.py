@@ -176,11 +176,6 @@ def _batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
         yield batch
 
 
-def fits(context: Context, row: Row) -> bool:
-    """Whether a row can be decoded in a batch of its own."""
-    return len(row.prompt) + len(row.draft) <= context.tokens and 1 + len(row.draft) <= context.outputs
-
-
 def pieces(context: Context, tokens: Iterable[int]) -> str:
     """The text of an answer's tokens."""
     return b"".join(map(context.piece, tokens)).decode("utf-8", "replace")

@@ -23,6 +23,8 @@ from drivecoach.native.library import shared_library, wheel_version
 _TRIED = "2026.10."
 """The wheels whose layouts are those below."""
 _HINT = "install the version that constraints.txt names: pip install -c constraints.txt xllamacpp"
+SMALL = 64 << 20
+"""Bytes of a model's file up to which each core decodes best by itself."""
 _SIZE = 1024
 """More than either struct needs: what is passed beyond its end is never read."""
 
@@ -120,11 +122,11 @@ def functions() -> ctypes.CDLL:
 class Context:
     """A model and one context of it for batches of up to ``tokens`` tokens of ``sequences`` sequences.
 
-    ``cells``: how many tokens the context holds. ``outputs``: for how many tokens of a batch logits are wanted at most.
+    ``cells``: how many tokens the context holds. ``logits``: bytes of logits of one batch at most.
     Not safe to use from several threads at once. Raises ModelError for a file that llama.cpp cannot load.
     """
 
-    def __init__(self, path: Path, *, cells: int, tokens: int, sequences: int, outputs: int, threads: int) -> None:
+    def __init__(self, path: Path, *, cells: int, tokens: int, sequences: int, logits: int, threads: int) -> None:
         self._library = functions()
         self._model = self._library.llama_model_load_from_file(
             str(path).encode(), self._library.llama_model_default_params()
@@ -133,14 +135,16 @@ class Context:
             raise ModelError(f"llama.cpp cannot load {path}", hint="export it again: drivecoach export RUN")
         self._vocabulary = self._library.llama_model_get_vocab(self._model)
         self.vocabulary_size: int = self._library.llama_vocab_n_tokens(self._vocabulary)
+        self.tokens, self.sequences = tokens, sequences
+        self.outputs = max(sequences, min(tokens, logits // (4 * self.vocabulary_size)))
         block = self._library.llama_context_default_params()
         wanted = {
             "n_ctx": -(-cells // 256) * 256,
             "n_batch": tokens,
             "n_ubatch": min(tokens, 512),
             "n_seq_max": sequences,
-            "n_outputs_max": outputs,
-            "n_outputs_max_per_seq": outputs,
+            "n_outputs_max": self.outputs,
+            "n_outputs_max_per_seq": self.outputs,
             "n_threads": threads,
             "n_threads_batch": threads,
             "kv_unified": True,
@@ -153,7 +157,6 @@ class Context:
             raise ModelError(f"llama.cpp has no memory for {cells} tokens of {path}", hint="ask for less at once")
         self._check(wanted)
         self._memory = self._library.llama_get_memory(self._context)
-        self.tokens, self.sequences, self.outputs = tokens, sequences, outputs
         self._token, self._position, self._count = (np.zeros(tokens, np.int32) for _ in range(3))
         self._wanted = np.zeros(tokens, np.int8)
         self._members = np.zeros((tokens, sequences), np.int32)

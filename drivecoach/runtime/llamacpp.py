@@ -68,7 +68,7 @@ class LlamaCpp:
             ) from None
         self.name = str(path)
         self._parallel = max(1, min(SLOTS, TOKENS // self.context))
-        self.slots = SEQUENCES if self._greedy else self._parallel
+        self.slots = 2 * SEQUENCES if self._greedy else self._parallel
         self.thinks = self.chat.thinking != "strip"
         self._path = path
         self._starting = threading.Lock()
@@ -149,7 +149,6 @@ class LlamaCpp:
                         length=self.context,
                         limit=self.settings["n_predict"],
                         end=self.chat.end,
-                        threads=os.cpu_count() or 1,
                     )
                 except NotKnown as error:
                     self._fits = False

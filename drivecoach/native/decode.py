@@ -53,8 +53,9 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
         logits = context.decode()
         best = logits.argmax(axis=1)
         totals = _log_sums(logits)
-        for at, (start, stop) in zip(batch, places, strict=True):
+        for at, (start, _) in zip(batch, places, strict=True):
             draft = np.asarray(rows[at].draft)
+            stop = start + len(draft)
             chosen = logits[np.arange(start, stop), draft].astype(np.float64) - totals[start:stop]
             yield at, Verdict(bool((best[start:stop] == draft).all()), float(chosen.sum()))
 

@@ -68,7 +68,8 @@ class LlamaCpp:
             ) from None
         self.name = str(path)
         self._parallel = max(1, min(SLOTS, TOKENS // self.context))
-        self.slots = 2 * SEQUENCES if self._greedy else self._parallel
+        together = (TOKENS - self.context) // self.settings["n_predict"]
+        self.slots = max(self._parallel, min(2 * SEQUENCES, together)) if self._greedy else self._parallel
         self.thinks = self.chat.thinking != "strip"
         self._path = path
         self._starting = threading.Lock()

@@ -226,7 +226,7 @@ def test_generate_writes_what_the_name_says(
     assert run("data", "generate", f"new/{name}", "--count", 60).code == 0
     assert len(check(tmp_path / "new" / name, DRIVING).pairs) == 60
     card = (tmp_path / "new/README.md").read_text(encoding="utf-8")
-    assert card.startswith(f"# {name}\n") and ("A table" in card) == (name != "pairs.jsonl")
+    assert f"\n# {name}\n" in card and ("A table" in card) == (name != "pairs.jsonl")
     assert f"| bytes | {(tmp_path / 'new' / name).stat().st_size:,} |" in card
     assert run("data", "generate", "other.json", "--count", 60).code == 0
     drawn = {pair.input: pair.output for pair in check(tmp_path / "other.json", DRIVING).pairs}

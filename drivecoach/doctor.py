@@ -94,9 +94,10 @@ def _unsloth() -> Finding:
 
 def _ollama(host: str | None) -> Finding:
     from drivecoach.errors import RuntimeFailure
-    from drivecoach.export.ollama import OllamaHost
 
     try:
+        from drivecoach.export.ollama import OllamaHost  # fails where OLLAMA_HOST is no address
+
         server = OllamaHost(host, seconds=3)
         try:
             return Finding("Ollama", True, f"{server.version()} at {server.url}")

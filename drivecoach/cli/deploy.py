@@ -128,9 +128,10 @@ def deploy_where_it_runs(run: Run) -> Deployed | None:
     Where none answers, say how to and return None.
     """
     from drivecoach.export.ledger import NotReplaced
-    from drivecoach.export.ollama import OllamaHost
 
     try:
+        from drivecoach.export.ollama import OllamaHost  # fails where OLLAMA_HOST is no address
+
         server = OllamaHost(seconds=5)
         try:
             server.version()

@@ -10,10 +10,22 @@ from typing import Any
 
 import httpcore
 import httpx
-import ollama
 
 from drivecoach.errors import RuntimeFailure
 from drivecoach.text import shown
+
+_ADDRESS = "an address is 127.0.0.1:11434 or https://box.example, given by --host or OLLAMA_HOST"
+
+
+def _no_address(host: str | None, reason: str) -> RuntimeFailure:
+    given = host or os.environ.get("OLLAMA_HOST", "")
+    return RuntimeFailure(f"{shown(given)!r} is no address of an Ollama: {shown(reason)}", hint=_ADDRESS)
+
+
+try:
+    import ollama
+except (ValueError, httpx.InvalidURL) as error:  # as it is imported, it makes a client for OLLAMA_HOST
+    raise _no_address(None, str(error)) from error
 
 LARGEST = 8 << 20
 """Bytes that an answer may have; Ollama's largest, a list of all its models, has some hundred thousand."""
@@ -21,7 +33,6 @@ CONNECT = 10.0
 """Seconds until a server must have taken the connection …"""
 STALL = 30.0
 """… and until it must have taken the next piece of what it is sent."""
-_ADDRESS = "an address is 127.0.0.1:11434 or https://box.example, given by --host or OLLAMA_HOST"
 
 
 def connect(host: str | None, seconds: float) -> ollama.Client:
@@ -49,11 +60,6 @@ def connect(host: str | None, seconds: float) -> ollama.Client:
 def exchange(seconds: float) -> httpx.Timeout:
     """What bounds one request: ``seconds`` in all, less for a server that is not there or takes nothing."""
     return httpx.Timeout(seconds, connect=min(CONNECT, seconds), write=min(STALL, seconds))
-
-
-def _no_address(host: str | None, reason: str) -> RuntimeFailure:
-    given = host or os.environ.get("OLLAMA_HOST", "")
-    return RuntimeFailure(f"{shown(given)!r} is no address of an Ollama: {shown(reason)}", hint=_ADDRESS)
 
 
 class _BoundedTransport(httpx.HTTPTransport):

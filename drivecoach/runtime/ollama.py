@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import httpx
-import ollama
 
 from drivecoach.chat import CLOSING, OPENING, Message
 from drivecoach.chat.template import refuse_control_tokens
 from drivecoach.domain import JsonObject
 from drivecoach.errors import RuntimeFailure, first_line
 from drivecoach.runtime.base import TIMEOUT, WARM, Again, Busy, Completion, Down
-from drivecoach.runtime.connection import connect
+from drivecoach.runtime.connection import connect, ollama
 from drivecoach.text import shown, whole
 
 _RESTART = "the server has trouble; see its log"

@@ -121,3 +121,13 @@ def test_every_encoding_of_the_terminal_will_do(tmp_path: Path, encoding: str) -
     as_json = run("data", "check", "pairs.jsonl", "--json")
     assert b"Traceback" not in as_json.stderr
     assert "飞快" in json.dumps(json.loads(as_json.stdout.decode(encoding)), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("verb", [["ask", lines(1)[0], "--model", "ollama:x"], ["doctor"]])
+def test_an_environment_that_names_no_ollama(verb: list[str], tmp_path: Path) -> None:
+    """In a process of its own: the official client reads OLLAMA_HOST as it is imported."""
+    environment = {**ENVIRONMENT, "OLLAMA_HOST": "http://[bad", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "drivecoach", *verb]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60)
+    assert "'http://[bad' is no address of an Ollama" in ended.stdout + ended.stderr
+    assert "OLLAMA_HOST" in ended.stdout + ended.stderr and "Traceback" not in ended.stderr

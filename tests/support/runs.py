@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 from drivecoach.config import Recipe
+from drivecoach.data import DataResult
 from drivecoach.domain.scores import WHOLE
 from drivecoach.evaluate.scores import Evaluation, Scores
 from drivecoach.export.run import Agreement, ExportedFile, ExportResult
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
-from drivecoach.stage import finish, identity
+from drivecoach.provenance import Inputs
+from drivecoach.stage import finish
 
 
 def make_run(folder: Path, gguf: Path, inputs: list[str], **right: float) -> Run:
@@ -31,6 +33,8 @@ def make_run(folder: Path, gguf: Path, inputs: list[str], **right: float) -> Run
         (folder / "data").mkdir(exist_ok=True)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
         (folder / f"data/{name}.jsonl").write_text(lines, encoding="utf-8")
+    counts = {"rows": len(rows), "train": len(rows), "validation": 0, "test": len(rows)}
+    finish(folder / "data", {}, DataResult(**counts, refused={}, warnings=0, digests={}), [])
     run.quantized.parent.mkdir()
     run.quantized.write_bytes(gguf.read_bytes())
     file = ExportedFile(bytes=gguf.stat().st_size, sha256=sha256(gguf))
@@ -60,4 +64,4 @@ def evaluate_run(folder: Path, **right: float) -> None:
         for name, share in right.items()
     }
     (folder / "evaluate").mkdir(exist_ok=True)
-    finish(folder / "evaluate", {"export": identity(folder / "export")}, Evaluation(scores), [])
+    finish(folder / "evaluate", Inputs(folder, Run.open(folder).recipe).of("evaluate"), Evaluation(scores), [])

@@ -11,7 +11,7 @@ from drivecoach.evaluate.scores import Evaluation, Scores
 from drivecoach.export.run import Agreement, ExportedFile, ExportResult
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
-from drivecoach.stage import finish, identity
+from drivecoach.stage import finish, identity, outcome_of
 
 
 def make_run(folder: Path, gguf: Path, inputs: list[str], **right: float) -> Run:
@@ -60,4 +60,4 @@ def evaluate_run(folder: Path, **right: float) -> None:
         for name, share in right.items()
     }
     (folder / "evaluate").mkdir(exist_ok=True)
-    finish(folder / "evaluate", {"export": identity(folder / "export")}, Evaluation(scores), [])
+    finish(folder / "evaluate", {outcome_of("export"): identity(folder / "export")}, Evaluation(scores), [])

@@ -16,12 +16,11 @@ from drivecoach.domains.load import load_domain
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.run import ExportResult
 from drivecoach.train.result import TrainResult
-from tests.integration.test_cli import Run, run
 from tests.integration.test_kill_resume import ROOT, make_recipe
+from tests.support.command import Run
 from tests.support.deploy_server import deploy_server
 
 pytest.importorskip("trl")
-__all__ = ["run"]
 
 
 def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

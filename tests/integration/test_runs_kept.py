@@ -13,10 +13,9 @@ import pytest
 from drivecoach.export.ledger import scores_of
 from drivecoach.files import sha256
 from drivecoach.lock import LOCK
-from tests.integration.test_cli import Run, run
+from tests.support.command import Run
 
 pytest.importorskip("trl")
-__all__ = ["run"]
 
 Change = Callable[[Path], None]
 

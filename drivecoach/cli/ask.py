@@ -123,9 +123,9 @@ def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Setti
 
     opened = open_source(source, domain)
     if isinstance(opened, Stream):
-        show.stderr.print(f"note: waiting for lines from {opened.name}, until its other end is closed", markup=False)
+        show.note(f"waiting for lines from {opened.name}, until its other end is closed")
     if output is None:
-        show.stderr.print("note: no journal is kept for standard output: a second run asks everything anew")
+        show.note("no journal is kept for standard output: a second run asks everything anew")
         return run_batch(opened, None, domain, settings, hosts)
     with progress("infer", opened.rows, unit="row") as task:
 
@@ -171,7 +171,7 @@ def domain_of(metadata: Mapping[str, object], model: str, override: str | None, 
         found = find_domain(metadata, model, override)
         domain = found.domain
         if found.note:
-            show.stderr.print(f"note: {found.note}", markup=False)
+            show.note(f"{found.note}")
     if constrain and domain.answer.node.kind == "text":
         raise typer.BadParameter(f"--constrain needs answers with a schema; those of {domain.name} are free text")
     return domain

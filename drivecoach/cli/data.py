@@ -178,7 +178,7 @@ def check(
             rows["refused rows written to"] = beside
         show.table(str(source), rows)
         if not refused and not rejects and beside.exists():
-            show.stderr.print(f"note: {beside} is of an earlier check; nothing is refused now", markup=False)
+            show.note(f"{beside} is of an earlier check; nothing is refused now")
     if refused:
         raise typer.Exit(1)
 
@@ -211,7 +211,7 @@ def _say(refusals: list[Refusal], warnings: list[Refusal]) -> None:
 
 def _say_notes(source: Path, domain: AnyDomain) -> None:
     for note in notes_on(source, domain):
-        show.stderr.print(f"note: {note}", markup=False)
+        show.note(f"{note}")
 
 
 def _holds_rejects(path: Path) -> bool:
@@ -245,5 +245,4 @@ def stats(source: Source, domain: DomainName = "driving", json: AsJson = False) 
             },
         )
     if refused:
-        said = f"note: {refused:,} refused rows are not counted; see them: drivecoach data check {source}"
-        show.stderr.print(said, markup=False)
+        show.note(f"{refused:,} refused rows are not counted; see them: drivecoach data check {source}")

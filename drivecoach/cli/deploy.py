@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -91,8 +92,7 @@ def deploy_run(
     scores = ledger.scores_of(run.folder, sent_hash)
     if not scores:
         run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")
-    server = OllamaHost(host)
-    try:
+    with closing(OllamaHost(host)) as server:
         deployed = deploying.deploy(
             server,
             run.recipe.export.name if name is None else name,
@@ -101,8 +101,6 @@ def deploy_run(
             judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_hash, scores, run.say, force=force),
             say=run.say,
         )
-    finally:
-        server.close()
     entry = ledger.Deployment(
         name=deployed.name,
         host=deployed.host,
@@ -131,11 +129,8 @@ def deploy_where_it_runs(run: Run) -> Deployed | None:
     from drivecoach.export.ollama import OllamaHost
 
     try:
-        server = OllamaHost(seconds=5)
-        try:
+        with closing(OllamaHost(seconds=5)) as server:
             server.version()
-        finally:
-            server.close()
     except RuntimeFailure as error:
         run.say(f"not deployed: {error.message}; where an Ollama answers: drivecoach deploy {run.folder} --host URL")
         return None
@@ -159,15 +154,12 @@ def _roll_back(run_folder: Path | None, name: str | None, host: str | None, *, a
     if name is None:
         name = Run.open(cast(Path, run_folder)).recipe.export.name
     runs = _RUNS if run_folder is None else run_folder.parent
-    server = OllamaHost(host)
-    try:
+    with closing(OllamaHost(host)) as server:
         done = deploying.roll_back(server, name)
-    finally:
-        server.close()
     try:
         ledger.record_rollback(runs, done.name, done.host, done.digest, done.replaced)
     except StorageError as error:
-        show.stderr.print(f"note: rolled back, but `drivecoach runs` will not know: {error.message}", markup=False)
+        show.note(f"rolled back, but `drivecoach runs` will not know: {error.message}")
     if as_json:
         show.as_json(done)
         return

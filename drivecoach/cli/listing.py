@@ -51,7 +51,7 @@ def say_stale(run: Path, stages: Mapping[str, str], *, scores: bool = False) -> 
     for name, reason in stages.items():
         if name != "evaluate" or scores:
             remedy = f"drivecoach {name} {run}" if name in ("export", "evaluate") else "drivecoach tune RECIPE"
-            show.stderr.print(f"note: {run}: {name} is stale: {reason} (bring it up to date: {remedy})", markup=False)
+            show.note(f"{run}: {name} is stale: {reason} (bring it up to date: {remedy})")
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def explain(
     else:
         _print(knowledge, told)
     if note:
-        show.stderr.print(f"note: {note}", markup=False)
+        show.note(f"{note}")
 
 
 def rules(

@@ -81,7 +81,7 @@ def _load(model: str, domain: str | None, guard: str | None, name: str | None) -
         best = strictest(found)
         if best != "strict":
             lacks = "levels" if found.has_teacher else "a teacher"
-            show.stderr.print(f"note: guard {best}, for the domain {found.name} has no {lacks}", markup=False)
+            show.note(f"guard {best}, for the domain {found.name} has no {lacks}")
         return best
 
     return open_served(

@@ -10,6 +10,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.listing import note_stale
+from drivecoach.cli.options import AsJson, DomainName, Host
 from drivecoach.errors import ModelError
 from drivecoach.progress import progress
 from drivecoach.text import printable
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
     from drivecoach.domain import AnyDomain
 
 Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, ollama:NAME, or rules: no model.")]
-Host = Annotated[str | None, typer.Option("--host", help="Ollama's address (default: OLLAMA_HOST or 127.0.0.1:11434).")]
-DomainName = Annotated[
-    str | None, typer.Option("--domain", help="A name, or schema.py:domain; by default the model's own domain.")
-]
 Constrain = Annotated[bool, typer.Option("--constrain", help="Decode under the answer's JSON Schema.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 DEFAULT_MODEL = "runs/nano/export/goDrive-q4_K_M.gguf"
 ENGINES = ("local", "ray")

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from drivecoach.cli import show
+from drivecoach.cli.options import AsJson
 from drivecoach.config import SourceConfig
 from drivecoach.data import Refusal, scan
 from drivecoach.data import check as check_rows
@@ -37,7 +38,6 @@ Source = Annotated[
 ]
 DomainName = Annotated[str, typer.Option("--domain", help="Whose inputs and answers the rows hold.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over a file that is already there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DomainName
 from drivecoach.cli.listing import say_stale
+from drivecoach.cli.options import RUNS, AsJson, DomainName, Host
 from drivecoach.errors import ModelError, RuntimeFailure, StorageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from drivecoach.pipeline import Run
 
 NoDeploy = Annotated[bool, typer.Option("--no-deploy", help="Leave Ollama alone, even where one answers.")]
-_RUNS = Path("runs")
 Proof = Literal["quick", "full"]
 """How much is compared; the counts are in export/proof.py."""
 
@@ -29,13 +28,13 @@ def deploy(
         Path | None, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/nano; none to roll back a --name.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in Ollama (default: the recipe's).")] = None,
-    host: Annotated[str | None, typer.Option(help="Its address (default: OLLAMA_HOST or 127.0.0.1:11434).")] = None,
+    host: Host = None,
     quantize: Annotated[Literal["q8_0", "q4_K_M"] | None, typer.Option(help="Ollama quantizes the f16 file.")] = None,
     proof: Annotated[Proof, typer.Option(help="How many prompts and answers are compared.")] = "full",
     force: Annotated[bool, typer.Option("--force", help="Replace a model that scored better, too.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Bring back what the last deployment replaced.")] = False,
     domain: DomainName = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the model in Ollama under a temporary name, prove its settings, prompts and answers, then swap it in.
 
@@ -153,7 +152,7 @@ def _roll_back(run_folder: Path | None, name: str | None, host: str | None, *, a
         raise typer.BadParameter("name a run folder, or a model by --name", param_hint="RUN")
     if name is None:
         name = Run.open(cast(Path, run_folder)).recipe.export.name
-    runs = _RUNS if run_folder is None else run_folder.parent
+    runs = RUNS if run_folder is None else run_folder.parent
     with closing(OllamaHost(host)) as server:
         done = deploying.roll_back(server, name)
     try:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from drivecoach.cli import show
+from drivecoach.cli.options import RUNS, AsJson, Runs
 
 if TYPE_CHECKING:
     from drivecoach.listing import Entry
 
 
 def runs(
-    folder: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    folder: Runs = RUNS,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs: base, rows, date, scores, where they are deployed, parent, and whether they are up to date."""
     from drivecoach.listing import list_runs

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DEFAULT_MODEL, DomainName, domain_of, model_path
+from drivecoach.cli.ask import DEFAULT_MODEL, domain_of, model_path
+from drivecoach.cli.options import DomainName
 
 if TYPE_CHECKING:
     from drivecoach.domain import AnyDomain

@@ -73,10 +73,9 @@ def deploy_run(
     from drivecoach.export.ollama import OllamaHost
     from drivecoach.export.proof import FULL, QUICK
     from drivecoach.files import sha256
-    from drivecoach.pipeline import gguf_name
 
-    local = run.quantized if quantize is None else run.quantized.with_name(gguf_name(run.recipe, quantize))
-    sent = local if quantize is None else run.quantized.with_name(gguf_name(run.recipe, "f16"))
+    local = run.quantized if quantize is None else run.quantized.with_name(run.recipe.export.gguf(quantize))
+    sent = local if quantize is None else run.quantized.with_name(run.recipe.export.gguf("f16"))
     for file in (sent, local):
         if not file.is_file():
             raise ModelError(

@@ -106,7 +106,7 @@ def scores_of(run: Path, file: str) -> dict[str, Score]:
     """The scores of the run's export with this file (its SHA-256) in it; none where it was not evaluated since."""
     exported = read_manifest(run / "export", ExportResult)
     evaluated = read_manifest(run / "evaluate", Evaluation)
-    if exported is None or evaluated is None or file not in {known.sha256 for known in exported.results.files.values()}:
+    if exported is None or evaluated is None or file not in exported.results.digests:
         return {}
     if evaluated.inputs.get(outcome_of("export")) != identity(run / "export"):
         return {}

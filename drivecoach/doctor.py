@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -98,11 +99,8 @@ def _ollama(host: str | None) -> Finding:
     try:
         from drivecoach.export.ollama import OllamaHost  # fails where OLLAMA_HOST is no address
 
-        server = OllamaHost(host, seconds=3)
-        try:
+        with closing(OllamaHost(host, seconds=3)) as server:
             return Finding("Ollama", True, f"{server.version()} at {server.url}")
-        finally:
-            server.close()
     except RuntimeFailure as error:
         there = "its program is installed, but " if shutil.which("ollama") else ""
         hint = f"{error.hint}; without it: drivecoach serve, drivecoach ask"

@@ -78,7 +78,7 @@ class Run:
         try:
             return cls(folder, recipe, say)
         except RecipeError:
-            exported = folder / "export" / gguf_name(recipe, recipe.export.quantizations[-1])
+            exported = folder / "export" / recipe.export.served
             if not exported.is_file():
                 raise
         found = find_domain(read_metadata(exported), str(exported))
@@ -92,8 +92,8 @@ class Run:
 
     @property
     def quantized(self) -> Path:
-        """The file that is served: the last quantization of the recipe."""
-        return self.folder / "export" / gguf_name(self.recipe, self.recipe.export.quantizations[-1])
+        """The file that is served."""
+        return self.folder / "export" / self.recipe.export.served
 
     def save_recipe(self) -> None:
         """Keep the resolved recipe in the run folder, so that later stages need no more than the folder."""
@@ -354,8 +354,3 @@ def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
     check_text("chat.system", system)
     check_text("chat.template", go_template(chat))
     return chat
-
-
-def gguf_name(recipe: Recipe, quantization: str) -> str:
-    """The file name of one quantization, as Ollama's users know it: ``goDrive-q4_K_M.gguf``."""
-    return f"{recipe.export.name}-{quantization}.gguf"

@@ -93,7 +93,7 @@ class Inputs:
 
     def _export(self) -> JsonObject:
         inputs: JsonObject = {
-            "train stage": self._outcome("train"),
+            stage.outcome_of("train"): self._outcome("train"),
             **self.recipe.model_dump(mode="json", include={"export"}),
         }
         if self.domain:
@@ -102,8 +102,8 @@ class Inputs:
 
     def _evaluate(self) -> JsonObject:
         inputs: JsonObject = {
-            "export stage": self._outcome("export"),
-            "data stage": self._outcome("data"),
+            stage.outcome_of("export"): self._outcome("export"),
+            stage.outcome_of("data"): self._outcome("data"),
             **self.recipe.model_dump(mode="json", include={"evaluate"}),
         }
         if self.domain:
@@ -176,10 +176,11 @@ def pairs_of(data: DataResult) -> JsonObject:
 def differences(old: JsonValue, new: JsonValue) -> list[str]:
     """What differs, a text each: ``train.epochs: 3.0 -> 5.0``, or that another stage was made anew."""
     before, after = dict(_flat(old)), dict(_flat(new))
+    outcomes = {stage.outcome_of(name) for name in STAGES}
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     return [
         f"the {key} was made anew"
-        if key.endswith(" stage")
+        if key in outcomes
         else f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
         for key in changed
     ]

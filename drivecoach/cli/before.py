@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
+from drivecoach.cli.options import RUNS, AsJson, Host, Runs
+from drivecoach.cli.runs import Overrides, RecipePath, open_recipe
 from drivecoach.progress import duration
 from drivecoach.quiet import LOG, noise_into
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    runs: Runs = Path("runs"),
-    host: Annotated[str | None, typer.Option(help="Ollama's address (default: OLLAMA_HOST).")] = None,
+    runs: Runs = RUNS,
+    host: Host = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for everything that tuning and serving can use; exit 1 when something needed is missing."""
@@ -45,7 +46,7 @@ def doctor(
 def plan(
     recipe: RecipePath,
     overrides: Overrides = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = RUNS,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the probe.")] = 20,
     as_json: AsJson = False,
 ) -> None:

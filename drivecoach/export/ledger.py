@@ -17,7 +17,7 @@ from drivecoach.errors import Fault, RuntimeFailure
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.run import ExportResult
 from drivecoach.files import write_json
-from drivecoach.stage import identity, read_manifest
+from drivecoach.stage import identity, outcome_of, read_manifest
 
 LEDGER = "deployed.json"
 
@@ -106,9 +106,9 @@ def scores_of(run: Path, file: str) -> dict[str, Score]:
     """The scores of the run's export with this file (its SHA-256) in it; none where it was not evaluated since."""
     exported = read_manifest(run / "export", ExportResult)
     evaluated = read_manifest(run / "evaluate", Evaluation)
-    if exported is None or evaluated is None or file not in {known.sha256 for known in exported.results.files.values()}:
+    if exported is None or evaluated is None or file not in exported.results.digests:
         return {}
-    if evaluated.inputs.get("export stage") != identity(run / "export"):
+    if evaluated.inputs.get(outcome_of("export")) != identity(run / "export"):
         return {}
     return {name: Score(rows=one.rows, right=one.right[WHOLE]) for name, one in evaluated.results.root.items()}
 

@@ -52,6 +52,11 @@ class ExportResult(BaseModel, frozen=True, extra="forbid"):
     files: dict[str, ExportedFile]
     agreement: Agreement
 
+    @property
+    def digests(self) -> set[str]:
+        """The SHA-256 of every file."""
+        return {file.sha256 for file in self.files.values()}
+
 
 def export(
     recipe: Recipe,
@@ -104,8 +109,8 @@ def _write_ggufs(
     recipe: Recipe, domain: AnyDomain, chat: Chat, described: dict[str, str | int], merged: Path, folder: Path
 ) -> list[Path]:
     """One GGUF a quantization, in the recipe's order; the f16 file they are made from stays only if asked for."""
-    wanted = {kind: folder / f"{recipe.export.name}-{kind}.gguf" for kind in recipe.export.quantizations}
-    whole = wanted.get("f16", folder / f"{recipe.export.name}-f16.gguf")
+    wanted = {kind: folder / recipe.export.gguf(kind) for kind in recipe.export.quantizations}
+    whole = folder / recipe.export.gguf("f16")
     write_gguf(
         merged,
         whole,

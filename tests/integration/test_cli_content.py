@@ -17,11 +17,9 @@ from drivecoach.config import load_recipe
 from drivecoach.data import check
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.words import ACTIONS
-from tests.support import command
 from tests.support.command import Run, refused
 from tests.support.driving import draw_from_few_states
 
-run = command.run
 ROOT = Path(__file__).parents[2]
 PAIRS = ROOT / "datasets/driving.json"
 FEATURES = list(DRIVING.features)

@@ -10,23 +10,15 @@ from typing import Any
 
 import pytest
 
+from drivecoach.export.ledger import scores_of
 from drivecoach.files import sha256
 from drivecoach.lock import LOCK
 from drivecoach.quiet import LOG
-from tests.integration.test_cli import Run, run
+from tests.support.command import Run
 
 pytest.importorskip("trl")
-__all__ = ["run"]
 
 Change = Callable[[Path], None]
-DEPLOYED = {
-    "host": "http://box:11434",
-    "digest": "1" * 64,
-    "date": "2026-01-01T00:00:00Z",
-    "file": "0" * 64,
-    "scores": {},
-    "previous": None,
-}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -206,10 +198,9 @@ def test_rows_that_changed_make_the_data_stale(here: Path, run: Run) -> None:
 
 
 def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) -> None:
-    deployed = [
-        {**DEPLOYED, "name": "goDrive", "until": None},
-        {**DEPLOYED, "name": "gone", "until": "2026-01-02T00:00:00Z"},
-    ]
+    made = {"host": "http://box:11434", "digest": "0" * 64, "file": "0" * 64, "scores": {}, "previous": None}
+    made["date"] = "2026-01-01T00:00:00Z"
+    deployed = [made | {"name": "goDrive"}, made | {"name": "gone", "until": "2026-01-02T00:00:00Z"}]
     (here / "runs/r/deployed.json").write_text(json.dumps(deployed), encoding="utf-8")
     trained_anew(here)
     for name, recipe in {"empty": None, "torn": "{", "list": "[]", "bytes": "\udcff"}.items():
@@ -230,6 +221,9 @@ def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) ->
     entry = listed["r"]
     assert (entry["base"], entry["rows"], entry["state"], entry["parent"]) == ("nano", 46, "finished", None)
     assert entry["date"].startswith("20") and set(entry["scores"]) == {"test"}
+    (exported,) = (here / "runs/r/export").glob("*.gguf")
+    known = scores_of(here / "runs/r", sha256(exported))
+    assert {name: score.right for name, score in known.items()} == entry["scores"], "what deploying goes by"
     assert entry["deployed"] == ["goDrive on http://box:11434 (older weights)"]
     assert entry["stale"] == {"export": "the train stage was made anew"}
     table = run("runs").out

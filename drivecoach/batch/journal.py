@@ -18,7 +18,8 @@ from pydantic import BaseModel, JsonValue
 from drivecoach.domain import Domain, Violation
 from drivecoach.errors import InputError, StorageError, first_line
 from drivecoach.files import cannot_write
-from drivecoach.infer import Answer, Input, Outcome, Status, digest
+from drivecoach.infer import Answer, Input, Outcome, Status
+from drivecoach.text import digest
 
 _OTHER_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('settings', 'answers')"
 

@@ -16,7 +16,7 @@ from drivecoach.config import BaseConfig, Recipe
 from drivecoach.errors import ModelError
 from drivecoach.progress import progress
 from drivecoach.train.backend import Job
-from drivecoach.train.rows import IGNORED, TokenRow, filled, token_rows
+from drivecoach.train.rows import TokenRow, padded, token_rows
 
 PROBE_STEPS = 20
 _SAMPLE = 2000
@@ -154,9 +154,7 @@ def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) ->
             for _ in range(settings.gradient_accumulation):
                 batch = [rows[(at + place) % len(rows)] for place in range(settings.batch_size)]
                 at += settings.batch_size
-                width = max(len(row["input_ids"]) for row in batch)
-                ids = torch.tensor([filled(row["input_ids"], 0, width) for row in batch], device=device)
-                labels = torch.tensor([filled(row["labels"], IGNORED, width) for row in batch], device=device)
+                ids, labels = padded(batch, device)
                 with torch.autocast(device, torch.bfloat16, enabled=dtype(settings) is torch.bfloat16):
                     model(input_ids=ids, labels=labels).loss.backward()
             optimizer.step()

@@ -14,7 +14,7 @@ from drivecoach.errors import DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.run import ExportResult
-from drivecoach.folder import read_recipe
+from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat
 from drivecoach.provenance import STAGES, Inputs, find_training
@@ -45,9 +45,12 @@ class Entry:
 
 
 def list_runs(runs: Path) -> Iterator[Entry]:
-    """Every run folder below ``runs``, by name; one that cannot be read is listed as broken."""
+    """Every run folder below ``runs``, by name; one that cannot be read is listed as broken.
+
+    A folder without a recipe or a stage is none: a run that was refused at its start leaves one with its log.
+    """
     try:
-        folders = sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith("."))
+        folders = sorted(path for path in runs.iterdir() if not path.name.startswith(".") and _holds_a_run(path))
     except OSError as error:
         raise StorageError(f"cannot read {runs}: {error.strerror}", hint="name another folder: --runs FOLDER") from None
     for folder in folders:
@@ -55,6 +58,10 @@ def list_runs(runs: Path) -> Iterator[Entry]:
             yield _entry(folder)
         except (DrivecoachError, OSError, ValueError, LookupError, TypeError) as error:
             yield Entry(folder.name, str(folder), f"broken: {error}".splitlines()[0])
+
+
+def _holds_a_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (RECIPE, *STAGES))
 
 
 def stale_stages(model: Path) -> tuple[Path, dict[str, str]] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from drivecoach.data.columns import FAULTS, Columns
 from drivecoach.data.read import parse_json, read_lines, read_rows
 from drivecoach.data.record import FORMS
 from drivecoach.data.tables import TABLES, open_parquet
@@ -145,8 +146,17 @@ def open_source(path: Path, domain: AnyDomain) -> Source | Stream:
 
 def _values(path: Path, domain: AnyDomain) -> Iterator[object]:
     if path.suffix.lower() in (*TABLES, ".json"):
-        return (row.value for row in read_rows(path, partial(_check_columns, path, domain)))
+        columns = Columns(domain)
+        return (_input(row.value, columns) for row in read_rows(path, partial(_check_columns, path, domain)))
     return (line.strip() for _, line in read_lines(path))
+
+
+def _input(value: object, columns: Columns) -> object:
+    """A record without what is no part of an input in a table of pairs: the answer, its reasoning, a check's faults."""
+    if not isinstance(value, Mapping):
+        return value
+    sides = {name: column.side for name in value if (column := columns.column(name))}
+    return {name: cell for name, cell in value.items() if name != FAULTS and sides.get(name, "input") == "input"}
 
 
 def _text(value: object, domain: AnyDomain) -> str:

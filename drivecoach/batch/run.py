@@ -138,6 +138,11 @@ def check_output(output: Path, inputs: Iterable[Path]) -> None:
             f"{output} is a name that is kept for what lies beside another output",
             hint="name a file that ends in .jsonl, .csv or .parquet",
         )
+    if output.suffix.lower() in (".xlsx", ".tsv", ".json"):
+        raise StorageError(
+            f"{output}: outcomes are not written as {output.suffix}",
+            hint="name a file that ends in .jsonl, .csv (which Excel opens) or .parquet",
+        )
     check_outputs({"-o": output, "its journal": journal_of(output)}, inputs)
 
 

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from drivecoach.batch.hosts import Hosts
     from drivecoach.batch.run import Settings, Summary
     from drivecoach.domain import AnyDomain
+    from drivecoach.infer import Guard
 
 Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, ollama:NAME, or rules: no model.")]
 Constrain = Annotated[bool, typer.Option("--constrain", help="Decode under the answer's JSON Schema.")]
+Guarded = Annotated[
+    str,
+    typer.Option(
+        "--guard", help="A broken invariant: flag, replace by the rules' answer, strict (a low level too), off."
+    ),
+]
 
 DEFAULT_MODEL = "runs/nano/export/goDrive-q4_K_M.gguf"
 ENGINES = ("local", "ray")
@@ -31,6 +38,7 @@ def ask(
     line: Annotated[str, typer.Argument(help="An input: key:value; key:value …, a JSON object, or free text.")],
     model: Model = DEFAULT_MODEL,
     host: Host = None,
+    guard: Guarded = "flag",
     domain: DomainName = None,
     constrain: Constrain = False,
     as_json: AsJson = False,
@@ -39,14 +47,17 @@ def ask(
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
+    checked = _guard(guard)
     with open_runtime(model_path(model, domain), host=host) as runtime:
         knowledge = domain_of(runtime.metadata, model, domain, constrain=constrain)
         knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
-        outcome = Engine(runtime.generate, knowledge, constrain=constrain).ask(line)
+        outcome = Engine(runtime.generate, knowledge, checked, constrain=constrain).ask(line)
     if as_json:
         show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
         show.stdout.print(printable(knowledge.write_answer(outcome.answer)), markup=False)
+    if outcome.reason and outcome.status == "valid":  # the guard's replacement
+        show.stderr.print(f"note: {outcome.reason}", markup=False)
     if outcome.status != "valid":
         show.stderr.print(f"{outcome.status}: {outcome.reason}", markup=False)
         raise typer.Exit(1)
@@ -64,10 +75,7 @@ def infer(
     host: Annotated[
         list[str] | None, typer.Option("--host", help="An Ollama to ask; several share the work (repeatable).")
     ] = None,
-    guard: Annotated[
-        str,
-        typer.Option(help="A broken invariant: flag, replace by the rules' answer, strict (a low level too), off."),
-    ] = "flag",
+    guard: Guarded = "flag",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
     domain: DomainName = None,
     constrain: Constrain = False,
@@ -81,16 +89,14 @@ def infer(
     """
     from drivecoach.batch.read import STANDARD
     from drivecoach.batch.run import Settings, check_output
-    from drivecoach.infer import GUARDS, Guard, check_guard
+    from drivecoach.infer import check_guard
 
-    if guard not in GUARDS:
-        raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
+    checked = _guard(guard)
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
     to_stdout = str(output) == STANDARD
     if engine == "ray" and (to_stdout or str(source) == STANDARD):
         raise typer.BadParameter("--engine ray reads and writes folders of Parquet, no streams")
-    checked = cast(Guard, guard)
     settings = Settings(model_path(model, domain), tuple(host or ()), checked, timeout, constrain=constrain)
     if engine == "local" and not to_stdout:
         check_output(output, [source, Path(settings.model), Path((domain or "").partition(":")[0] or ".")])
@@ -129,6 +135,14 @@ def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Setti
             task.update(done, valid=f"{valid / done:.1%}")
 
         return run_batch(opened, output, domain, settings, hosts, advance)
+
+
+def _guard(given: str) -> Guard:
+    from drivecoach.infer import GUARDS
+
+    if given not in GUARDS:
+        raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
+    return cast("Guard", given)
 
 
 def model_path(model: str, domain: str | None = None) -> str:

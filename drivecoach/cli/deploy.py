@@ -114,7 +114,8 @@ def deploy_run(
         run.say(f"note: deployed, but later deployments will not know its score: {error.message}")
     if deployed.replaced:
         kept = deploying.previous_name(deployed.name)
-        run.say(f"deploy: {kept} is what was there; back to it: drivecoach deploy --rollback --name {deployed.name}")
+        back = f"drivecoach deploy {run.folder} --rollback --name {deployed.name}" + (f" --host {host}" if host else "")
+        run.say(f"deploy: {kept} is what was there; back to it: {back}")
     return deployed
 
 

@@ -28,11 +28,11 @@ def runs(
         show.as_json(entries)
         return
     if not entries:
-        show.stdout.print(f"no runs in {folder}; the first one: drivecoach tune recipes/nano.yaml", markup=False)
+        show.stdout.print(f"no runs in {folder}; the first one: drivecoach tune nano", markup=False)
         return
     table = Table(title=Text(str(folder)), title_justify="left")
     for column in ("run", "base", "rows", "trained", "right", "deployed", "state"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for entry in entries:
         table.add_row(*(Text(cell) for cell in _cells(entry)))
     show.stdout.print(table)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from drivecoach.cli import show
+from drivecoach.cli import process, show
 from drivecoach.cli.ask import DEFAULT_MODEL, domain_of, model_path
 from drivecoach.cli.options import DomainName
 
@@ -41,7 +41,7 @@ def serve(
 ) -> None:
     """Answer states at POST /coach, checked, and like Ollama on localhost:11434, from a GGUF that drivecoach exported.
 
-    SIGHUP loads the file anew without dropping a request; SIGTERM finishes what is under way.
+    SIGHUP loads the file anew without dropping a request; SIGTERM finishes what is under way, and exits 0.
     """
     from drivecoach.serve.app import make_app
     from drivecoach.serve.current import Current, describe
@@ -68,7 +68,12 @@ def serve(
     show.stdout.print(f"POST {url}/coach checks what is said: guard {served.guard}", markup=False)
     if served.model:
         show.stdout.print("/api and /v1 answer as Ollama does, and check nothing", markup=False)
-    run(app, listener, current.reload)
+    try:
+        run(app, listener, current.reload)
+    except (KeyboardInterrupt, SystemExit) as ending:  # raised anew once what was under way is finished
+        if isinstance(ending, SystemExit) and ending.code != process.TERMINATED:
+            raise
+        show.stderr.print("stopped; what was under way is finished")
 
 
 def _load(model: str, domain: str | None, guard: str | None, name: str | None) -> Served:

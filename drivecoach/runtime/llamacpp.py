@@ -39,10 +39,12 @@ class LlamaCpp:
 
     def __init__(self, model: str | Path, host: str | None = None, *, timeout: float = TIMEOUT) -> None:
         path = Path(model)
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder", hint=f"name a GGUF file; a run's are in {path / 'export'}")
         if not path.is_file():
             raise ModelError(
                 f"no model at {path}",
-                hint="give a GGUF file or KIND:MODEL, such as ollama:NAME; `make demo` makes "
+                hint="give a GGUF file, ollama:NAME, or rules (no model); `drivecoach tune nano` makes "
                 "runs/nano/export/goDrive-q4_K_M.gguf",
             )
         if host:

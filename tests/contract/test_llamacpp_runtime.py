@@ -269,7 +269,7 @@ def test_a_file_that_cannot_be_used_says_why_and_what_to_do(
 
 
 def test_a_folder_and_a_host_are_refused(scripted: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model at"):
+    with pytest.raises(ModelError, match="is a folder"):
         open_runtime(str(tmp_path))
     with pytest.raises(ModelError, match="in this process"):
         open_runtime(str(scripted), host="http://127.0.0.1:11434")

@@ -125,10 +125,14 @@ def test_infer_guards_strictly_and_refuses_what_cannot_be(run: Run, tmp_path: Pa
     assert (kept["source"], kept["answer"]) == ("model", json.loads(ANSWER))
     assert replaced["source"] == "rules"
     assert replaced["reason"].startswith("replaced: level 提示 is below the rules' ")
+    asked = run("ask", below[0], "--model", gguf, "--guard", "strict")
+    assert (asked.code, json.loads(asked.out)) == (0, replaced["answer"])
+    assert asked.err.startswith("note: replaced: level 提示 is below the rules' ")
     refused = run("infer", "in.txt", "-o", "x.jsonl", "--model", gguf, "--guard", "strict", "--domain", "text")
     assert refused.code == 1 and "the guard strict needs a teacher, and the domain text has none" in refused.err
     wrong = run("infer", "in.txt", "-o", "x.jsonl", "--model", gguf, "--guard", "FLAG")
     assert wrong.code == 2 and "flag, replace, strict, off" in wrong.err
+    assert run("ask", below[0], "--model", gguf, "--guard", "FLAG").code == 2
     assert not (tmp_path / "x.jsonl").exists()
 
 

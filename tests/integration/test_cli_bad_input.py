@@ -106,7 +106,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_models_that_cannot_be_used(run: Run, tmp_path: Path, gguf: Path) -> None:
-    refused(run("ask", LINE), "no model at runs/nano/export", "make demo")
+    refused(run("ask", LINE), "no model at runs/nano/export", "drivecoach tune nano")
     (tmp_path / "cut.gguf").write_bytes(gguf.read_bytes()[:-200])
     (tmp_path / "other.gguf").write_bytes(b"PK\3\4 not a model")
     (tmp_path / "lines.txt").write_text(LINE, encoding="utf-8")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drivecoach.export.ledger import scores_of
+from drivecoach.export.ledger import Deployment, end, record, scores_of
 from drivecoach.files import sha256
 from drivecoach.lock import LOCK
 from drivecoach.quiet import LOG
@@ -197,22 +198,28 @@ def test_rows_that_changed_make_the_data_stale(here: Path, run: Run) -> None:
     assert "stale" not in run("evaluate", "runs/r").err, "nobody can tell"
 
 
-def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) -> None:
-    made = {"host": "http://box:11434", "digest": "0" * 64, "file": "0" * 64, "scores": {}, "previous": None}
-    made["date"] = "2026-01-01T00:00:00Z"
-    deployed = [made | {"name": "goDrive"}, made | {"name": "gone", "until": "2026-01-02T00:00:00Z"}]
-    (here / "runs/r/deployed.json").write_text(json.dumps(deployed), encoding="utf-8")
+def test_runs_are_listed_with_all_that_is_known_of_them(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    made = Deployment(
+        name="gone", host="http://box:11434", digest="1" * 64, date=day, file="0" * 64, scores={}, previous=None
+    )
+    record(here / "runs/r", made)
+    end(here / "runs", made.name, made.host)
+    record(here / "runs/r", made.model_copy(update={"name": "goDrive"}))
     trained_anew(here)
-    for name, recipe in {"empty": None, "torn": "{", "list": "[]", "bytes": "\udcff"}.items():
+    for name, recipe in {"empty": "", "torn": "{", "list": "[]", "bytes": "\udcff"}.items():
         (here / "runs" / name).mkdir()
-        if recipe is not None:
-            (here / "runs" / name / "recipe.json").write_bytes(recipe.encode("utf-8", "surrogateescape"))
+        (here / "runs" / name / "recipe.json").write_bytes(recipe.encode("utf-8", "surrogateescape"))
     shutil.copytree(here / "runs/r", here / "runs/damaged")
     for stage in ("data", "train", "export", "evaluate"):
         (here / f"runs/damaged/{stage}/manifest.json").write_text('{"inputs": 7}', encoding="utf-8")
     (here / "runs/damaged/train/inputs.json").write_text("[", encoding="utf-8")
     (here / "runs/damaged/deployed.json").write_text("7", encoding="utf-8")
     (here / "runs/a file").write_text("", encoding="utf-8")
+    (here / "runs/refused").mkdir()
+    (here / "runs/refused/run.log").write_text("--- train recipe.yaml", encoding="utf-8")  # which makes no run of it
 
     listed = {Path(entry["folder"]).name: entry for entry in json.loads(run("runs", "--json").out)}
     assert set(listed) == {"r", "empty", "torn", "list", "bytes", "damaged"}
@@ -228,6 +235,8 @@ def test_runs_are_listed_with_all_that_is_known_of_them(here: Path, run: Run) ->
     assert entry["stale"] == {"export": "the train stage was made anew"}
     table = run("runs").out
     assert all(text in table for text in ("nano", "test 0.00%", "goDrive on", "stale: export", "broken: runs/torn"))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "…" not in run("runs").out, "a word that is too long is folded, not cut off"
     assert run("runs", "--runs", "nowhere").out.startswith("no runs in nowhere")
     assert json.loads(run("runs", "--runs", "nowhere", "--json").out) == []
 

@@ -17,6 +17,7 @@ from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
 from drivecoach.batch.write import columns, open_output
 from drivecoach.data import read_rows
+from drivecoach.data.exchange import export_table
 from drivecoach.domains.driving import DRIVING, VehicleState
 from drivecoach.errors import DataError
 from drivecoach.infer import Outcome
@@ -57,6 +58,16 @@ def test_every_form_of_the_same_states_is_read_alike(tmp_path: Path, form: str, 
     source = open_source(path, DRIVING)
     assert source.rows == len(STATES)
     assert [DRIVING.read_input(text) for text in source.texts()] == STATES
+
+
+@pytest.mark.parametrize("ending", [".csv", ".xlsx"])
+def test_a_table_of_pairs_is_one_of_inputs_too(tmp_path: Path, ending: str) -> None:
+    """The answers, which `data export` puts beside the inputs, are no part of them."""
+    pairs, table = tmp_path / "pairs.jsonl", tmp_path / f"pairs{ending}"
+    rows = [{"input": line, "output": DRIVING.write_answer(DRIVING.teach(DRIVING.read_input(line)))} for line in LINES]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    export_table(pairs, table, DRIVING)
+    assert [DRIVING.read_input(text) for text in open_source(table, DRIVING).texts()] == STATES
 
 
 def test_a_line_that_is_no_record_is_passed_on(tmp_path: Path) -> None:

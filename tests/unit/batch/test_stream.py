@@ -120,7 +120,9 @@ def test_a_device_is_no_input(device: str) -> None:
     assert "standard input" in caught.value.hint
 
 
-@pytest.mark.parametrize("output", ["in.txt", "in.txt.part", "in.txt.journal", "model.gguf", ".", "/", "/dev/null"])
+@pytest.mark.parametrize(
+    "output", ["in.txt", "in.txt.part", "in.txt.journal", "model.gguf", ".", "/", "/dev/null", "x.xlsx"]
+)
 def test_an_output_never_is_what_something_else_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:

@@ -317,3 +317,5 @@ def test_the_rules_are_served_without_any_file() -> None:
         server.wait_for("reload: ")
     finally:
         server.stop()
+    assert server.process.returncode == 0, "a service that was told to stop has not failed"
+    assert server.errors[-1] == "stopped; what was under way is finished\n"

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -202,12 +201,3 @@ def _download(base: BaseConfig) -> dict[str, int] | None:
         if any(fnmatch(file.rfilename, pattern) for pattern in _NEEDED)
         and not isinstance(try_to_load_from_cache(base.name or "", file.rfilename, revision=base.revision), str)
     }
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where ``folder`` is, or will be."""
-    import shutil
-
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import Fault, RuntimeFailure
 from drivecoach.evaluate.scores import Evaluation
-from drivecoach.export.run import ExportResult
+from drivecoach.export.result import ExportResult
 from drivecoach.files import write_json
 from drivecoach.stage import identity, outcome_of, read_manifest
 

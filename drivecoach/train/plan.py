@@ -17,7 +17,6 @@ from drivecoach.progress import progress
 from drivecoach.train.backend import Job
 from drivecoach.train.rows import TokenRow, padded, token_rows
 
-PROBE_STEPS = 20
 _SAMPLE = 2000
 """Rows that are tokenized; the tokens of more are estimated from these."""
 _NEEDED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
@@ -53,10 +52,11 @@ class Plan:
     """None when the model does not fit into memory."""
 
 
-def plan(job: Job, steps: int = PROBE_STEPS) -> Plan:
+def plan(job: Job, steps: int) -> Plan:
     """Measure what ``job`` would take on this machine; only the base's config and tokenizer are downloaded.
 
-    The probe trains random weights of the base's own shape: the speed is the same. A 4-bit base is probed in 16 bits.
+    The probe trains random weights of the base's own shape for ``steps`` steps: the speed is the same. A 4-bit base is
+    probed in 16 bits.
     """
     import torch
 

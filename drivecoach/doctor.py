@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from drivecoach.files import free_disk
+
 _GIB = 1024**3
 _DISK = 5 * _GIB
 
@@ -108,9 +110,7 @@ def _ollama(host: str | None) -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_disk(folder)
     hint = "free some space; a run takes about three times its 16-bit base"
     return Finding("disk", free >= _DISK, f"{free / _GIB:.0f} GiB free at {folder.resolve()}", hint)
 

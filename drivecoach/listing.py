@@ -13,7 +13,7 @@ from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
-from drivecoach.export.run import ExportResult
+from drivecoach.export.result import ExportResult
 from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat

@@ -19,6 +19,7 @@ from drivecoach.domains.load import files_of
 from drivecoach.domains.load import identity as domain_identity
 from drivecoach.errors import DataError, ModelError
 from drivecoach.files import write_json
+from drivecoach.text import shown
 
 Stage = Literal["data", "train", "export", "evaluate"]
 STAGES: tuple[Stage, ...] = ("data", "train", "export", "evaluate")
@@ -26,7 +27,6 @@ STAGES: tuple[Stage, ...] = ("data", "train", "export", "evaluate")
 _TRAINING = "inputs.json"
 # What is only logged, sent elsewhere or kept; it may change without another training.
 _NOT_IN_THE_WEIGHTS = {"keep_checkpoints", "logging_steps", "report_to"}
-_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _shown(values: dict[str, JsonValue], key: str) -> str:
         return "nothing"
     text = json.dumps(values[key], ensure_ascii=False)
     is_digest = len(text) == 66 and text[1:-1].isalnum()
-    return text[1:9] if is_digest else text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text[1:9] if is_digest else shown(text)
 
 
 def _checkpoint_steps(folder: Path) -> Iterator[int]:

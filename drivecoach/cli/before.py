@@ -12,6 +12,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.options import RUNS, AsJson, Host, Runs
 from drivecoach.cli.runs import Overrides, RecipePath, open_recipe
+from drivecoach.files import free_disk
 from drivecoach.progress import duration
 from drivecoach.quiet import LOG, noise_into
 
@@ -52,7 +53,6 @@ def plan(
 ) -> None:
     """Say how large, how long and how much a run will be; checks the data and tries a few steps, trains nothing."""
     from drivecoach.pipeline import Run
-    from drivecoach.train.plan import free_disk
     from drivecoach.train.plan import plan as make_plan
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)

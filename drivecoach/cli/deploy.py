@@ -155,7 +155,7 @@ def _roll_back(run_folder: Path | None, name: str | None, host: str | None, *, a
         name = Run.open(cast(Path, run_folder)).recipe.export.name
     runs = RUNS if run_folder is None else run_folder.parent
     with closing(OllamaHost(host)) as server:
-        done = deploying.roll_back(server, name)
+        done = deploying.roll_back(server, name, show.note)
     try:
         ledger.record_rollback(runs, done.name, done.host, done.digest, done.replaced)
     except StorageError as error:

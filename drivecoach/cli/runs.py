@@ -18,7 +18,7 @@ from drivecoach.train import processes
 
 if TYPE_CHECKING:
     from drivecoach.evaluate.scores import Evaluation
-    from drivecoach.export.run import ExportResult
+    from drivecoach.export.result import ExportResult
     from drivecoach.pipeline import Run
     from drivecoach.train.result import TrainResult
 

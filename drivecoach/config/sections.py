@@ -269,7 +269,7 @@ class Recipe(_Section):
     @model_validator(mode="before")
     @classmethod
     def _export_under_its_name(cls, raw: Any) -> Any:
-        """Fill in ``export.name``, unless it is given or the run's own name is no name."""
+        """Fill in ``export.name``, unless it is given; a run's name that is not valid is refused as ``name`` alone."""
         name = raw.get("name") if isinstance(raw, dict) else None
         if not isinstance(name, str) or not re.fullmatch(_NAME, name):
             return raw

@@ -45,8 +45,7 @@ class DataResult(BaseModel, frozen=True, extra="forbid"):
 def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> DataResult:
     """Write ``train.jsonl``, ``validation.jsonl``, ``test.jsonl`` into ``folder``, refused rows to ``rejects.jsonl``.
 
-    Raises DataError when
-    rows are refused and ``data.refused`` is ``stop``, or when nothing is left to train on.
+    Raises DataError when rows are refused and ``data.refused`` is ``stop``, or when nothing is left to train on.
     """
     refused: Counter[str] = Counter()
     shown: list[Refusal] = []

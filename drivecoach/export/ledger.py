@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import Fault, RuntimeFailure
 from drivecoach.evaluate.scores import Evaluation
-from drivecoach.export.run import ExportResult
+from drivecoach.export.result import ExportResult
 from drivecoach.files import write_json
 from drivecoach.stage import identity, outcome_of, read_manifest
 
@@ -141,7 +141,7 @@ def may_replace(runs: Path, digest: str, file: str, scores: Scores, say: Callabl
         return
     if not force:
         first = "" if scores else "drivecoach evaluate RUN first, or "
-        hint = f"{first}drivecoach deploy RUN: --name NAME gives it a name of its own, --force lets it in all the same"
+        hint = f"{first}drivecoach deploy RUN: --name NAME gives it its own name, --force replaces what is there"
         raise NotReplaced(f"not deployed: {reason}", faults=faults, hint=hint)
     say(f"deploy: {reason}; deployed all the same (--force)")
 

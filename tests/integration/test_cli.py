@@ -225,7 +225,7 @@ def test_the_schema_is_a_json_schema_that_takes_the_answers() -> None:
     assert DRIVING.write_answer(DRIVING.read_answer(ANSWER)) == ANSWER
 
 
-HEAVY = {"torch", "transformers", "tokenizers", "datasets", "trl", "peft", "xllamacpp", "matplotlib"}
+HEAVY = {"numpy", "torch", "transformers", "tokenizers", "datasets", "trl", "peft", "xllamacpp", "matplotlib"}
 
 
 @pytest.mark.parametrize(

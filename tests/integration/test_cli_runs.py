@@ -14,7 +14,7 @@ import pytest
 from drivecoach.chat import Chat
 from drivecoach.domains.load import load_domain
 from drivecoach.evaluate.scores import Evaluation
-from drivecoach.export.run import ExportResult
+from drivecoach.export.result import ExportResult
 from drivecoach.train.result import TrainResult
 from tests.integration.test_kill_resume import ROOT, make_recipe
 from tests.support.command import Run

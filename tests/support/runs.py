@@ -9,7 +9,7 @@ from drivecoach.config import Recipe
 from drivecoach.data import DataResult
 from drivecoach.domain.scores import WHOLE
 from drivecoach.evaluate.scores import Evaluation, Scores
-from drivecoach.export.run import Agreement, ExportedFile, ExportResult
+from drivecoach.export.result import Agreement, ExportedFile, ExportResult
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
 from drivecoach.stage import finish, identity, outcome_of

@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from drivecoach.files import free_disk
 
 _GIB = 1024**3
 _DISK = 5 * _GIB
@@ -98,11 +101,8 @@ def _ollama(host: str | None) -> Finding:
     try:
         from drivecoach.export.ollama import OllamaHost  # fails where OLLAMA_HOST is no address
 
-        server = OllamaHost(host, seconds=3)
-        try:
+        with closing(OllamaHost(host, seconds=3)) as server:
             return Finding("Ollama", True, f"{server.version()} at {server.url}")
-        finally:
-            server.close()
     except RuntimeFailure as error:
         there = "its program is installed, but " if shutil.which("ollama") else ""
         hint = f"{error.hint}; without it: drivecoach serve, drivecoach ask"
@@ -110,9 +110,7 @@ def _ollama(host: str | None) -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_disk(folder)
     hint = "free some space; a run takes about three times its 16-bit base"
     return Finding("disk", free >= _DISK, f"{free / _GIB:.0f} GiB free at {folder.resolve()}", hint)
 

@@ -171,6 +171,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def free_disk(folder: Path) -> int:
+    """Bytes free where ``folder`` is, or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
 def replace_folder(made: Path, target: Path) -> None:
     """Put the folder ``made`` in the place of ``target``, which is removed last; a kill leaves one of them whole."""
     old = _old(target)

@@ -34,7 +34,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for writing: another process that wants to is told who does. One inside another is one."""
+        """Hold the folder for writing: another process that wants to is told who does. Held already, it stays so."""
         if self._locks is not None or not processes.is_first():
             yield
             return

@@ -13,7 +13,7 @@ from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.documents import rules_page
 from drivecoach.domains.load import load_domain
 from drivecoach.export import about, modelfile
-from drivecoach.pipeline import gguf_name, make_chat
+from drivecoach.pipeline import make_chat
 
 PAIRS = "datasets/driving.json"
 
@@ -62,10 +62,9 @@ def _texts(root: Path) -> dict[str, str]:
         texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
     for path in sorted((root / "recipes").rglob("*.yaml")):
         recipe = load_recipe(path)
-        gguf = gguf_name(recipe, recipe.export.quantizations[-1])
-        chat = make_chat(recipe, load_domain(recipe.domain))
+        chat, export = make_chat(recipe, load_domain(recipe.domain)), recipe.export
         license = about.license_text(about.origins(recipe, hub=False))
-        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, recipe.export, gguf, license)
+        texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, export, export.served, license)
     return texts
 
 

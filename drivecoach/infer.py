@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from drivecoach.chat.template import split
 from drivecoach.domain import AnyDomain, Domain, JsonObject, Violation
 from drivecoach.errors import DrivecoachError, InputError, RecipeError, RuntimeFailure
 from drivecoach.runtime import Completion
+from drivecoach.text import escaped
 
 Input = TypeVar("Input")
 Answer = TypeVar("Answer")
@@ -74,8 +74,7 @@ class Outcome(Generic[Answer]):
         thinking: JsonObject = {"thinking": self.thinking} if self.thinking else {}
         return {
             "row": self.row,
-            # Half a surrogate pair, which JSON may bring, cannot be written anywhere.
-            "input": self.input.encode("utf-8", "backslashreplace").decode(),
+            "input": escaped(self.input),
             "status": self.status,
             "source": self.source,
             "answer": answer,
@@ -210,11 +209,6 @@ def strictest(domain: AnyDomain) -> Guard:
     if not domain.has_teacher:
         return "flag"
     return "strict" if domain.levels else "replace"
-
-
-def digest(text: str) -> bytes:
-    """A short name of a text of any length, halves of surrogate pairs included."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def flat(error: DrivecoachError) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivecoach import stage
 from drivecoach.config import Recipe
+from drivecoach.domain.scores import WHOLE
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError, StorageError
+from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
+from drivecoach.export.result import ExportResult
 from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat
 from drivecoach.provenance import STAGES, Inputs, find_training
+from drivecoach.train.result import TrainResult
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,13 @@ def stale_stages(model: Path) -> tuple[Path, dict[str, str]] | None:
 
 def _entry(folder: Path) -> Entry:
     recipe = read_recipe(folder)
-    trained = stage.read_manifest(folder / "train", stage.AnyResult)
-    results = trained.results.root if trained else None
-    rows = results.get("rows") if isinstance(results, dict) else None
+    trained = stage.read_manifest(folder / "train", TrainResult)
     return Entry(
         name=recipe.name,
         folder=str(folder),
         state=_state(folder),
         base=recipe.base.name or recipe.base.source,
-        rows=rows if isinstance(rows, int) else None,
+        rows=trained.results.rows if trained else None,
         date=trained.date if trained else "",
         scores=_scores(folder),
         deployed=_deployed(folder),
@@ -127,21 +128,14 @@ def _state(folder: Path) -> str:
 
 
 def _scores(folder: Path) -> dict[str, float]:
-    manifest = stage.read_manifest(folder / "evaluate", stage.AnyResult)
-    tests = manifest.results.root if manifest else None
-    scores: dict[str, float] = {}
-    for name, score in tests.items() if isinstance(tests, dict) else ():
-        right = score.get("right") if isinstance(score, dict) else None
-        shares = list(right.values()) if isinstance(right, dict) else []
-        if shares and isinstance(shares[0], float):
-            scores[name] = shares[0]
-    return scores
+    evaluated = stage.read_manifest(folder / "evaluate", Evaluation)
+    return {name: score.right[WHOLE] for name, score in evaluated.results.root.items()} if evaluated else {}
 
 
 def _deployed(folder: Path) -> list[str]:
     """Where a model was made from this run and is there still; ``until`` says that another took its name."""
-    exported = stage.read_manifest(folder / "export", stage.AnyResult)
-    now = json.dumps(exported.results.root) if exported else ""
+    exported = stage.read_manifest(folder / "export", ExportResult)
+    now = exported.results.digests if exported else set()
     return [
         f"{made.name} on {made.host}" + ("" if made.file in now else " (older weights)")
         for made in read_ledger(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shlex
 import socket
@@ -90,7 +89,7 @@ def _myself() -> Holder:
 
 def _read(folder: Path) -> Holder | None:
     try:
-        return Holder.model_validate(json.loads((folder / LOCK).read_text(encoding="utf-8")))
+        return Holder.model_validate_json((folder / LOCK).read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from drivecoach import stage
 from drivecoach.chat import Chat, read_family
@@ -24,20 +23,20 @@ from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import load_domain
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
+from drivecoach.evaluate import own_pairs
+from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
 from drivecoach.export.modelfile import check_text, go_template
+from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, write_lines
 from drivecoach.folder import RunFolder, read_recipe
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
 from drivecoach.progress import progress
 from drivecoach.provenance import Inputs, differences, find_training, note_training, pairs_of
+from drivecoach.runtime import open_runtime
 from drivecoach.train import processes
 from drivecoach.train.backend import Job, check_backend, choose_backend
 from drivecoach.train.result import TrainResult
-
-if TYPE_CHECKING:
-    from drivecoach.evaluate.scores import Evaluation
-    from drivecoach.export.run import ExportResult
 
 Say = Callable[[str], None]
 
@@ -78,7 +77,7 @@ class Run:
         try:
             return cls(folder, recipe, say)
         except RecipeError:
-            exported = folder / "export" / gguf_name(recipe, recipe.export.quantizations[-1])
+            exported = folder / "export" / recipe.export.served
             if not exported.is_file():
                 raise
         found = find_domain(read_metadata(exported), str(exported))
@@ -92,8 +91,8 @@ class Run:
 
     @property
     def quantized(self) -> Path:
-        """The file that is served: the last quantization of the recipe."""
-        return self.folder / "export" / gguf_name(self.recipe, self.recipe.export.quantizations[-1])
+        """The file that is served."""
+        return self.folder / "export" / self.recipe.export.served
 
     def save_recipe(self) -> None:
         """Keep the resolved recipe in the run folder, so that later stages need no more than the folder."""
@@ -246,19 +245,19 @@ class Run:
             return self._export()
 
     def _export(self) -> ExportResult:
-        from drivecoach.export import run as export_stage
+        from drivecoach.export.run import export
 
         trained = stage.read_manifest(self.folder / "train", TrainResult)
         if trained is None:
             raise ModelError(f"{self.folder} holds no trained model", hint="train first: drivecoach train RECIPE")
         folder = self.folder / "export"
         inputs = self._inputs().of("export")
-        if (results := stage.finished(folder, inputs, export_stage.ExportResult)) is not None:
+        if (results := stage.finished(folder, inputs, ExportResult)) is not None:
             self.say("export: unchanged, skipped")
             return results
         stage.begin(folder)
         rows, pairs = self.sample(self.recipe.export.parity_states)
-        results = export_stage.export(
+        results = export(
             self.recipe,
             self.domain,
             self.chat,
@@ -280,10 +279,6 @@ class Run:
             return self._evaluate(constrained=constrained)
 
     def _evaluate(self, *, constrained: bool) -> Evaluation:
-        from drivecoach.evaluate import own_pairs
-        from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
-        from drivecoach.runtime import open_runtime
-
         folder = self.folder / "evaluate"
         inputs = {**self._inputs().of("evaluate"), "constrained": constrained}
         if (results := stage.finished(folder, inputs, Evaluation)) is not None:
@@ -354,8 +349,3 @@ def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
     check_text("chat.system", system)
     check_text("chat.template", go_template(chat))
     return chat
-
-
-def gguf_name(recipe: Recipe, quantization: str) -> str:
-    """The file name of one quantization, as Ollama's users know it: ``goDrive-q4_K_M.gguf``."""
-    return f"{recipe.export.name}-{quantization}.gguf"

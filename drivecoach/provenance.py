@@ -19,6 +19,7 @@ from drivecoach.domains.load import files_of
 from drivecoach.domains.load import identity as domain_identity
 from drivecoach.errors import DataError, ModelError
 from drivecoach.files import write_json
+from drivecoach.text import shown
 
 Stage = Literal["data", "train", "export", "evaluate"]
 STAGES: tuple[Stage, ...] = ("data", "train", "export", "evaluate")
@@ -26,7 +27,6 @@ STAGES: tuple[Stage, ...] = ("data", "train", "export", "evaluate")
 _TRAINING = "inputs.json"
 # What is only logged, sent elsewhere or kept; it may change without another training.
 _NOT_IN_THE_WEIGHTS = {"keep_checkpoints", "logging_steps", "report_to"}
-_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Inputs:
 
     def _export(self) -> JsonObject:
         inputs: JsonObject = {
-            "train stage": self._outcome("train"),
+            stage.outcome_of("train"): self._outcome("train"),
             **self.recipe.model_dump(mode="json", include={"export"}),
         }
         if self.domain:
@@ -102,8 +102,8 @@ class Inputs:
 
     def _evaluate(self) -> JsonObject:
         inputs: JsonObject = {
-            "export stage": self._outcome("export"),
-            "data stage": self._outcome("data"),
+            stage.outcome_of("export"): self._outcome("export"),
+            stage.outcome_of("data"): self._outcome("data"),
             **self.recipe.model_dump(mode="json", include={"evaluate"}),
         }
         if self.domain:
@@ -176,10 +176,11 @@ def pairs_of(data: DataResult) -> JsonObject:
 def differences(old: JsonValue, new: JsonValue) -> list[str]:
     """What differs, a text each: ``train.epochs: 3.0 -> 5.0``, or that another stage was made anew."""
     before, after = dict(_flat(old)), dict(_flat(new))
+    outcomes = {stage.outcome_of(name) for name in STAGES}
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     return [
         f"the {key} was made anew"
-        if key.endswith(" stage")
+        if key in outcomes
         else f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
         for key in changed
     ]
@@ -203,7 +204,7 @@ def _shown(values: dict[str, JsonValue], key: str) -> str:
         return "nothing"
     text = json.dumps(values[key], ensure_ascii=False)
     is_digest = len(text) == 66 and text[1:-1].isalnum()
-    return text[1:9] if is_digest else text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text[1:9] if is_digest else shown(text)
 
 
 def _checkpoint_steps(folder: Path) -> Iterator[int]:

@@ -51,8 +51,8 @@ def is_quiet() -> bool:
 def noise_into(log: Path) -> Iterator[None]:
     """Append to ``log`` whatever is printed in the body, except through `stdout` and `stderr` of this module.
 
-    An error that leaves the body has a note that names the log, if anything was added. Where the log cannot be
-    written, nothing is hidden.
+    An error that leaves the body has a note that names the log, if anything was added; if not, the log is as it was.
+    Where the log cannot be written, nothing is hidden.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ def noise_into(log: Path) -> Iterator[None]:
     except OSError:
         yield
         return
+    start = os.fstat(target).st_size
     os.write(target, f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}\n".encode(errors="replace"))
     before = os.fstat(target).st_size
     try:
@@ -72,6 +73,10 @@ def noise_into(log: Path) -> Iterator[None]:
             error.add_note(f"what the libraries said is in {log}")
         raise
     finally:
+        if os.fstat(target).st_size == before:
+            os.ftruncate(target, start)
+            if not start:
+                log.unlink(missing_ok=True)
         os.close(target)
 
 

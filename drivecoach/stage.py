@@ -70,6 +70,11 @@ def identity(folder: Path) -> str | None:
     return fingerprint([manifest.inputs, manifest.results.root]) if manifest else None
 
 
+def outcome_of(name: str) -> str:
+    """By what name the `identity` of the stage ``name`` stands among the inputs of a later one."""
+    return f"{name} stage"
+
+
 def begin(folder: Path) -> None:
     """Open a stage: from here until `finish`, its folder does not look complete."""
     folder.mkdir(parents=True, exist_ok=True)

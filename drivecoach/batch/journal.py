@@ -11,14 +11,15 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Generic, Self
+from typing import Any, Generic, Self
 
 from pydantic import BaseModel, JsonValue
 
 from drivecoach.domain import Domain, Violation
 from drivecoach.errors import InputError, StorageError, first_line
 from drivecoach.files import cannot_write
-from drivecoach.infer import Answer, Input, Outcome, Status, digest
+from drivecoach.infer import Answer, Input, Outcome, Status
+from drivecoach.text import digest
 
 _OTHER_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('settings', 'answers')"
 
@@ -86,11 +87,7 @@ class Journal(Generic[Input, Answer]):
 
     def get(self, key: str) -> Outcome[Answer] | None:
         """The outcome that was written for a question."""
-        with self._lock:
-            try:
-                row = self._db.execute("SELECT outcome FROM answers WHERE key = ?", (digest(key),)).fetchone()
-            except sqlite3.Error as error:
-                raise self._failure(error) from error
+        row = self._execute("SELECT outcome FROM answers WHERE key = ?", digest(key))
         if row is None:
             return None
         try:
@@ -122,21 +119,11 @@ class Journal(Generic[Input, Answer]):
             source=outcome.source,
             seconds=outcome.seconds,
         )
-        with self._lock:
-            try:
-                self._db.execute(
-                    "INSERT OR IGNORE INTO answers VALUES (?, ?)", (digest(key), kept.model_dump_json())
-                )
-            except sqlite3.Error as error:
-                raise self._failure(error) from error
+        self._execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", digest(key), kept.model_dump_json())
 
     def count(self) -> int:
         """How many answers are in it."""
-        with self._lock:
-            try:
-                return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
-            except sqlite3.Error as error:
-                raise self._failure(error) from error
+        return int(self._execute("SELECT count(*) FROM answers")[0])
 
     def close(self) -> None:
         """Let go of the file."""
@@ -147,6 +134,14 @@ class Journal(Generic[Input, Answer]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _execute(self, statement: str, *values: bytes | str) -> Any:
+        """Run a statement, one thread at a time; its first row, if it has one."""
+        with self._lock:
+            try:
+                return self._db.execute(statement, values).fetchone()
+            except sqlite3.Error as error:
+                raise self._failure(error) from error
 
     def _foreign(self, why: str) -> StorageError:
         return StorageError(f"{self._path} is no journal: {why}", hint=f"move it away: mv {self._path} elsewhere")

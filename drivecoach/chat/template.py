@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family
 from drivecoach.chat.turns import Message
 from drivecoach.errors import Fault, InputError
+from drivecoach.text import fraction
 
 END = "<|im_end|>"
 """Ends a turn of ChatML, the form of the embedded default."""
@@ -102,8 +102,7 @@ class Chat:
             return True
         if not split(output).thinking:
             return False
-        digest = hashlib.sha256(b"think:" + key.encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:7]) / 2**56 < self.thinking_share
+        return fraction("think", key) < self.thinking_share
 
     def metadata(self) -> dict[str, str]:
         """The fields that a GGUF keeps of this chat, beside the template that every GGUF has."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Annotated
+from typing import Annotated, Never
 
 import typer
 from rich.markup import escape
@@ -64,11 +64,7 @@ def main() -> None:
     try:
         app()
     except DrivecoachError as error:
-        message, hint = escape(printable(str(error))), escape(printable(error.hint))
-        stderr.print(f"[bold red]error:[/] {message}\n[bold]hint:[/] {hint}")
-        for note in getattr(error, "__notes__", ()):
-            stderr.print(note, markup=False)
-        sys.exit(1)
+        _fail(printable(str(error)), printable(error.hint), *getattr(error, "__notes__", ()))
     except SystemExit as ending:
         if ending.code in process.SAID:  # typer ends with 130 after Ctrl-C, without a word
             stderr.print(f"\n{process.SAID[ending.code]}")
@@ -79,19 +75,22 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "drivecoach":
             raise
-        stderr.print(f"[bold red]error:[/] this needs the Python package {escape(error.name)}, which is not installed")
-        stderr.print("[bold]hint:[/] pip install 'drivecoach\\[train]'")
-        sys.exit(1)
+        _fail(f"this needs the Python package {error.name}, which is not installed", "pip install 'drivecoach[train]'")
     except Exception as error:
         if _disk_is_full(error):
-            said = f"the disk is full ({first_line(error)})"
             hint = "free some space and run the same command again; finished stages are kept"
-        elif isinstance(error, OSError) and error.filename is not None and error.errno in OF_A_PATH:
-            said, hint = f"{shown(str(error.filename), 200)}: {error.strerror}", hint_for(error)
-        else:
-            raise
-        stderr.print(f"[bold red]error:[/] {escape(said)}\n[bold]hint:[/] {escape(hint)}")
-        sys.exit(1)
+            _fail(f"the disk is full ({first_line(error)})", hint)
+        if isinstance(error, OSError) and error.filename is not None and error.errno in OF_A_PATH:
+            _fail(f"{shown(str(error.filename), 200)}: {error.strerror}", hint_for(error))
+        raise
+
+
+def _fail(message: str, hint: str, *notes: str) -> Never:
+    """Say what is wrong and what helps, and end with exit code 1."""
+    stderr.print(f"[bold red]error:[/] {escape(message)}\n[bold]hint:[/] {escape(hint)}")
+    for note in notes:
+        stderr.print(note, markup=False)
+    sys.exit(1)
 
 
 def _disk_is_full(error: Exception) -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.listing import note_stale
+from drivecoach.cli.options import AsJson, DomainName, Host
 from drivecoach.errors import ModelError
 from drivecoach.progress import progress
 from drivecoach.text import printable
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from drivecoach.infer import Guard
 
 Model = Annotated[str, typer.Option("--model", help="A GGUF file, a run folder, ollama:NAME, or rules: no model.")]
-Host = Annotated[str | None, typer.Option("--host", help="Ollama's address (default: OLLAMA_HOST or 127.0.0.1:11434).")]
-DomainName = Annotated[
-    str | None, typer.Option("--domain", help="A name, or schema.py:domain; by default the model's own domain.")
-]
 Constrain = Annotated[bool, typer.Option("--constrain", help="Decode under the answer's JSON Schema.")]
 Guarded = Annotated[
     str,
@@ -32,7 +29,6 @@ Guarded = Annotated[
         "--guard", help="A broken invariant: flag, replace by the rules' answer, strict (a low level too), off."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 DEFAULT_MODEL = "runs/nano/export/goDrive-q4_K_M.gguf"
 ENGINES = ("local", "ray")
@@ -129,9 +125,9 @@ def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Setti
 
     opened = open_source(source, domain)
     if isinstance(opened, Stream):
-        show.stderr.print(f"note: waiting for lines from {opened.name}, until its other end is closed", markup=False)
+        show.note(f"waiting for lines from {opened.name}, until its other end is closed")
     if output is None:
-        show.stderr.print("note: no journal is kept for standard output: a second run asks everything anew")
+        show.note("no journal is kept for standard output: a second run asks everything anew")
         return run_batch(opened, None, domain, settings, hosts)
     with progress("infer", opened.rows, unit="row") as task:
 
@@ -185,7 +181,7 @@ def domain_of(metadata: Mapping[str, object], model: str, override: str | None, 
         found = find_domain(metadata, model, override)
         domain = found.domain
         if found.note:
-            show.stderr.print(f"note: {found.note}", markup=False)
+            show.note(f"{found.note}")
     if constrain and domain.answer.node.kind == "text":
         raise typer.BadParameter(f"--constrain needs answers with a schema; those of {domain.name} are free text")
     return domain

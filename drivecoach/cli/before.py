@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.runs import AsJson, Overrides, RecipePath, Runs, open_recipe
+from drivecoach.cli.options import RUNS, AsJson, Host, Runs
+from drivecoach.cli.runs import Overrides, RecipePath, open_recipe
+from drivecoach.files import free_disk
 from drivecoach.progress import duration
 from drivecoach.quiet import LOG, noise_into
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    runs: Runs = Path("runs"),
-    host: Annotated[str | None, typer.Option(help="Ollama's address (default: OLLAMA_HOST).")] = None,
+    runs: Runs = RUNS,
+    host: Host = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for everything that tuning and serving can use; exit 1 when something needed is missing."""
@@ -45,13 +47,12 @@ def doctor(
 def plan(
     recipe: RecipePath,
     overrides: Overrides = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = RUNS,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the probe.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Say how large, how long and how much a run will be; checks the data and tries a few steps, trains nothing."""
     from drivecoach.pipeline import Run
-    from drivecoach.train.plan import free_disk
     from drivecoach.train.plan import plan as make_plan
 
     run = open_recipe(recipe, overrides, runs, quiet=as_json)

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from drivecoach.cli import show
+from drivecoach.cli.options import AsJson
 from drivecoach.config import SourceConfig
 from drivecoach.data import Refusal, scan
 from drivecoach.data import check as check_rows
@@ -37,7 +38,6 @@ Source = Annotated[
 ]
 DomainName = Annotated[str, typer.Option("--domain", help="Whose inputs and answers the rows hold.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over a file that is already there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()
@@ -178,7 +178,7 @@ def check(
             rows["refused rows written to"] = beside
         show.table(str(source), rows)
         if not refused and not rejects and beside.exists():
-            show.stderr.print(f"note: {beside} is of an earlier check; nothing is refused now", markup=False)
+            show.note(f"{beside} is of an earlier check; nothing is refused now")
     if refused:
         raise typer.Exit(1)
 
@@ -211,7 +211,7 @@ def _say(refusals: list[Refusal], warnings: list[Refusal]) -> None:
 
 def _say_notes(source: Path, domain: AnyDomain) -> None:
     for note in notes_on(source, domain):
-        show.stderr.print(f"note: {note}", markup=False)
+        show.note(f"{note}")
 
 
 def _holds_rejects(path: Path) -> bool:
@@ -245,5 +245,4 @@ def stats(source: Source, domain: DomainName = "driving", json: AsJson = False) 
             },
         )
     if refused:
-        said = f"note: {refused:,} refused rows are not counted; see them: drivecoach data check {source}"
-        show.stderr.print(said, markup=False)
+        show.note(f"{refused:,} refused rows are not counted; see them: drivecoach data check {source}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DomainName
 from drivecoach.cli.listing import say_stale
+from drivecoach.cli.options import RUNS, AsJson, DomainName, Host
 from drivecoach.errors import ModelError, RuntimeFailure, StorageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from drivecoach.pipeline import Run
 
 NoDeploy = Annotated[bool, typer.Option("--no-deploy", help="Leave Ollama alone, even where one answers.")]
-_RUNS = Path("runs")
 Proof = Literal["quick", "full"]
 """How much is compared; the counts are in export/proof.py."""
 
@@ -28,13 +28,13 @@ def deploy(
         Path | None, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/nano; none to roll back a --name.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in Ollama (default: the recipe's).")] = None,
-    host: Annotated[str | None, typer.Option(help="Its address (default: OLLAMA_HOST or 127.0.0.1:11434).")] = None,
+    host: Host = None,
     quantize: Annotated[Literal["q8_0", "q4_K_M"] | None, typer.Option(help="Ollama quantizes the f16 file.")] = None,
     proof: Annotated[Proof, typer.Option(help="How many prompts and answers are compared.")] = "full",
     force: Annotated[bool, typer.Option("--force", help="Replace a model that scored better, too.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Bring back what the last deployment replaced.")] = False,
     domain: DomainName = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the model in Ollama under a temporary name, prove its settings, prompts and answers, then swap it in.
 
@@ -73,10 +73,9 @@ def deploy_run(
     from drivecoach.export.ollama import OllamaHost
     from drivecoach.export.proof import FULL, QUICK
     from drivecoach.files import sha256
-    from drivecoach.pipeline import gguf_name
 
-    local = run.quantized if quantize is None else run.quantized.with_name(gguf_name(run.recipe, quantize))
-    sent = local if quantize is None else run.quantized.with_name(gguf_name(run.recipe, "f16"))
+    local = run.quantized if quantize is None else run.quantized.with_name(run.recipe.export.gguf(quantize))
+    sent = local if quantize is None else run.quantized.with_name(run.recipe.export.gguf("f16"))
     for file in (sent, local):
         if not file.is_file():
             raise ModelError(
@@ -91,8 +90,7 @@ def deploy_run(
     scores = ledger.scores_of(run.folder, sent_hash)
     if not scores:
         run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")
-    server = OllamaHost(host)
-    try:
+    with closing(OllamaHost(host)) as server:
         deployed = deploying.deploy(
             server,
             run.recipe.export.name if name is None else name,
@@ -101,8 +99,6 @@ def deploy_run(
             judge=lambda digest: ledger.may_replace(run.folder.parent, digest, sent_hash, scores, run.say, force=force),
             say=run.say,
         )
-    finally:
-        server.close()
     entry = ledger.Deployment(
         name=deployed.name,
         host=deployed.host,
@@ -133,11 +129,8 @@ def deploy_where_it_runs(run: Run) -> Deployed | None:
     try:
         from drivecoach.export.ollama import OllamaHost  # fails where OLLAMA_HOST is no address
 
-        server = OllamaHost(seconds=5)
-        try:
+        with closing(OllamaHost(seconds=5)) as server:
             server.version()
-        finally:
-            server.close()
     except RuntimeFailure as error:
         run.say(f"not deployed: {error.message}; where an Ollama answers: drivecoach deploy {run.folder} --host URL")
         return None
@@ -160,16 +153,13 @@ def _roll_back(run_folder: Path | None, name: str | None, host: str | None, *, a
         raise typer.BadParameter("name a run folder, or a model by --name", param_hint="RUN")
     if name is None:
         name = Run.open(cast(Path, run_folder)).recipe.export.name
-    runs = _RUNS if run_folder is None else run_folder.parent
-    server = OllamaHost(host)
-    try:
-        done = deploying.roll_back(server, name)
-    finally:
-        server.close()
+    runs = RUNS if run_folder is None else run_folder.parent
+    with closing(OllamaHost(host)) as server:
+        done = deploying.roll_back(server, name, show.note)
     try:
         ledger.record_rollback(runs, done.name, done.host, done.digest, done.replaced)
     except StorageError as error:
-        show.stderr.print(f"note: rolled back, but `drivecoach runs` will not know: {error.message}", markup=False)
+        show.note(f"rolled back, but `drivecoach runs` will not know: {error.message}")
     if as_json:
         show.as_json(done)
         return

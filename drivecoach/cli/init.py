@@ -9,6 +9,7 @@ import typer
 
 from drivecoach.cli import show
 from drivecoach.cli.data import source_of
+from drivecoach.cli.options import AsJson
 
 Name = Annotated[Path, typer.Argument(help="The folder to make; its last part names the domain.")]
 Rows = Annotated[
@@ -17,7 +18,6 @@ Rows = Annotated[
 ]
 Form = Annotated[str, typer.Option("--format", help="auto, pairs, alpaca, messages or sharegpt.")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="OURS=THEIRS, e.g. input=question (repeatable).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def init(name: Name, rows: Rows = None, form: Form = "auto", columns: Columns = None, as_json: AsJson = False) -> None:

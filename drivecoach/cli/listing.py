@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from drivecoach.cli import show
+from drivecoach.cli.options import RUNS, AsJson, Runs
 
 if TYPE_CHECKING:
     from drivecoach.listing import Entry
 
 
 def runs(
-    folder: Annotated[Path, typer.Option("--runs", help="Where run folders lie.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    folder: Runs = RUNS,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs: base, rows, date, scores, where they are deployed, parent, and whether they are up to date."""
     from drivecoach.listing import list_runs
@@ -51,7 +51,7 @@ def say_stale(run: Path, stages: Mapping[str, str], *, scores: bool = False) -> 
     for name, reason in stages.items():
         if name != "evaluate" or scores:
             remedy = f"drivecoach {name} {run}" if name in ("export", "evaluate") else "drivecoach tune RECIPE"
-            show.stderr.print(f"note: {run}: {name} is stale: {reason} (bring it up to date: {remedy})", markup=False)
+            show.note(f"{run}: {name} is stale: {reason} (bring it up to date: {remedy})")
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

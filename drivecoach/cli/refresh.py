@@ -10,7 +10,6 @@ import typer
 from drivecoach.cli import show
 from drivecoach.errors import DataError, Fault
 from drivecoach.files import write_text
-from drivecoach.generated import generated_files
 
 
 def refresh(
@@ -18,6 +17,8 @@ def refresh(
     root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
 ) -> None:
     """Write datasets/, docs/driving-rules.md, schemas/ and modelfiles/ anew from the code, and say what changed."""
+    from drivecoach.generated import generated_files
+
     faults = []
     for file in generated_files(root):
         show.stdout.print(f"{file.path}: {file.told}", markup=False, soft_wrap=True)

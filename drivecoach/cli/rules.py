@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DEFAULT_MODEL, AsJson, Host, domain_of, model_path
+from drivecoach.cli.ask import DEFAULT_MODEL, domain_of, model_path
+from drivecoach.cli.options import AsJson, Host
 from drivecoach.domain import changes
 from drivecoach.domain.node import text_of
 from drivecoach.domains.load import load_domain
@@ -51,7 +52,7 @@ def explain(
     else:
         _print(knowledge, told)
     if note:
-        show.stderr.print(f"note: {note}", markup=False)
+        show.note(f"{note}")
 
 
 def rules(

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drivecoach.cli import show
-from drivecoach.cli.ask import DomainName
 from drivecoach.cli.deploy import NoDeploy, deploy_where_it_runs
 from drivecoach.cli.listing import say_stale
+from drivecoach.cli.options import RUNS, AsJson, DomainName, Runs
 from drivecoach.config import load_recipe
 from drivecoach.quiet import LOG, noise_into
 from drivecoach.train import processes
 
 if TYPE_CHECKING:
     from drivecoach.evaluate.scores import Evaluation
-    from drivecoach.export.run import ExportResult
+    from drivecoach.export.result import ExportResult
     from drivecoach.pipeline import Run
     from drivecoach.train.result import TrainResult
 
@@ -33,15 +33,13 @@ Replace = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Make a new run from the weights of RECIPE's finished run, or of a run folder.")
 ]
-Runs = Annotated[Path, typer.Option("--runs", help="Where run folders lie.")]
 AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Find the largest batch that fits into memory.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def tune(
     recipe: RecipePath,
     overrides: Overrides = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = RUNS,
     examples: Annotated[int, typer.Option(min=0, help="Answer this many held-out inputs at the end.")] = 0,
     auto_batch: AutoBatch = False,
     replace: Replace = False,
@@ -73,7 +71,7 @@ def tune(
 def train(
     recipe: RecipePath,
     overrides: Overrides = None,
-    runs: Runs = Path("runs"),
+    runs: Runs = RUNS,
     auto_batch: AutoBatch = False,
     replace: Replace = False,
     resume: Resume = False,

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import typer
 
 from drivecoach.cli import process, show
-from drivecoach.cli.ask import DEFAULT_MODEL, DomainName, domain_of, model_path
+from drivecoach.cli.ask import DEFAULT_MODEL, domain_of, model_path
+from drivecoach.cli.options import DomainName
 
 if TYPE_CHECKING:
     from drivecoach.domain import AnyDomain
@@ -86,7 +87,7 @@ def _load(model: str, domain: str | None, guard: str | None, name: str | None) -
         best = strictest(found)
         if best != "strict":
             lacks = "levels" if found.has_teacher else "a teacher"
-            show.stderr.print(f"note: guard {best}, for the domain {found.name} has no {lacks}", markup=False)
+            show.note(f"guard {best}, for the domain {found.name} has no {lacks}")
         return best
 
     return open_served(

@@ -20,6 +20,11 @@ _NAMES = 28
 """Columns of a table's names at most: the values need the room."""
 
 
+def note(text: str) -> None:
+    """Say on standard error what one should know beside the result."""
+    stderr.print(f"note: {text}", markup=False)
+
+
 def table(title: str, rows: Mapping[str, object], console: Console = stdout) -> None:
     """Print a two-column table; names with brackets are no markup.
 

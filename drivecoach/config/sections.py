@@ -224,6 +224,15 @@ class ExportConfig(_Section):
     data_license: str | None = None
     """None: what the data set's card says, on the hub or in a ``README.md`` that names the file."""
 
+    def gguf(self, quantization: str) -> str:
+        """The name of one quantization's file, as Ollama's users know it: ``goDrive-q4_K_M.gguf``."""
+        return f"{self.name}-{quantization}.gguf"
+
+    @property
+    def served(self) -> str:
+        """The name of the file that is served: the last quantization's."""
+        return self.gguf(self.quantizations[-1])
+
 
 class EvaluateConfig(_Section):
     """How much is scored; less for a slow machine."""
@@ -260,7 +269,7 @@ class Recipe(_Section):
     @model_validator(mode="before")
     @classmethod
     def _export_under_its_name(cls, raw: Any) -> Any:
-        """Fill in ``export.name``, unless it is given or the run's own name is no name."""
+        """Fill in ``export.name``, unless it is given; a run's name that is not valid is refused as ``name`` alone."""
         name = raw.get("name") if isinstance(raw, dict) else None
         if not isinstance(name, str) or not re.fullmatch(_NAME, name):
             return raw

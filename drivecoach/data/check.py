@@ -6,7 +6,6 @@ memory does not grow with the file.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sqlite3
@@ -29,6 +28,7 @@ from drivecoach.data.sources import open_source
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
 from drivecoach.progress import Task, progress
+from drivecoach.text import digest, escaped
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class _Repeats:
         self._file.executemany(
             "INSERT INTO seen VALUES (?, ?, ?, ?)",
             (
-                (position, _digest(read.pair.key), _digest(read.canonical), _short_place(read.pair))
+                (position, digest(read.pair.key), digest(read.canonical), _short_place(read.pair))
                 for position, read in enumerate(reads)
             ),
         )
@@ -268,12 +268,7 @@ def _accept(read: _Read, domain: AnyDomain) -> Accepted:
 
 def json_line(value: object) -> str:
     """One line of JSONL; half a surrogate pair, which UTF-8 cannot hold, stays the escape that it was in JSON."""
-    text = json.dumps(value, ensure_ascii=False, default=str) + "\n"
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+    return escaped(json.dumps(value, ensure_ascii=False, default=str)) + "\n"
 
 
 def _short_place(pair: Pair) -> str:

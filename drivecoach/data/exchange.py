@@ -12,9 +12,9 @@ from drivecoach.config import SourceConfig
 from drivecoach.data.check import Pair, Refusal, example_of, scan
 from drivecoach.data.columns import Columns
 from drivecoach.data.read import read_rows
-from drivecoach.data.record import check_file
+from drivecoach.data.record import check_file, text_encoding
 from drivecoach.data.sources import open_source
-from drivecoach.data.tables import TABLES, header_of, text_encoding
+from drivecoach.data.tables import TABLES, header_of
 from drivecoach.data.write import SHEETS, Note, write_json, write_marked, write_table
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError, Fault, StorageError

@@ -20,9 +20,12 @@ from drivecoach.data.split import SPLITS, Split, split_name
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError, Fault, first_line
 from drivecoach.files import written_aside
+from drivecoach.text import fraction
 
 REJECTS = "rejects.jsonl"
 _SHOWN = 10
+_SALT = "share"
+"""Which rows are used is decided by another number than their split."""
 
 
 class DataResult(BaseModel, frozen=True, extra="forbid"):
@@ -42,8 +45,7 @@ class DataResult(BaseModel, frozen=True, extra="forbid"):
 def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> DataResult:
     """Write ``train.jsonl``, ``validation.jsonl``, ``test.jsonl`` into ``folder``, refused rows to ``rejects.jsonl``.
 
-    Raises DataError when
-    rows are refused and ``data.refused`` is ``stop``, or when nothing is left to train on.
+    Raises DataError when rows are refused and ``data.refused`` is ``stop``, or when nothing is left to train on.
     """
     refused: Counter[str] = Counter()
     shown: list[Refusal] = []
@@ -67,7 +69,7 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
                         shown.append(verdict)
                     continue
                 warnings += verdict.warning is not None
-                places[verdict.pair.source].append(_place(verdict.pair.key))
+                places[verdict.pair.source].append(fraction(_SALT, verdict.pair.key))
                 good.write(json_line(verdict.pair.to_json()))
         if not refused:
             rejects.unlink()
@@ -128,18 +130,12 @@ def _split(
         parts = {name: stack.enter_context(written_aside(folder / f"{name}.jsonl")) for name in SPLITS}
         files = {name: stack.enter_context(part.open("w", encoding="utf-8")) for name, part in parts.items()}
         for pair in read_pairs(spool):
-            if _place(pair.key) < limits[pair.source]:
+            if fraction(_SALT, pair.key) < limits[pair.source]:
                 name = split_name(pair.key, data.validation, data.test)
                 files[name].write(json_line(pair.to_json()))
                 digests[name].update(json_line(replace(pair, row=0, source="").to_json()).encode())
                 counts[name] += 1
     return counts, {name: digest.hexdigest() for name, digest in digests.items()}
-
-
-def _place(key: str) -> float:
-    """A number from 0 to 1 by the input alone, independent of the one that chooses the split."""
-    digest = hashlib.sha256(b"share:" + key.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:7]) / 2**56
 
 
 def _refused(data: DataConfig, refused: Counter[str], rows: int, shown: list[Refusal], rejects: Path) -> DataError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drivecoach.errors import DataError
+from drivecoach.files import not_regular
 
 FORMS = (
     'a JSON list, JSONL, CSV, TSV, XLSX or Parquet of rows {"input": "…", "output": "…"}, or with one column a field; '
@@ -70,11 +71,11 @@ def check_file(path: Path) -> None:
     if "\0" in str(path):
         raise DataError(f"{str(path)!r} is no path", hint="name a file: " + FORMS)
     with reading(path):
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        kind = not_regular(path)
+        if kind == "a folder":
             raise IsADirectoryError
-        if not stat.S_ISREG(mode):
-            raise DataError(f"{path} is a pipe or a device", hint="save the rows as a file: they are read twice")
+        if kind:
+            raise DataError(f"{path} is {kind}", hint="save the rows as a file: they are read twice")
         with path.open("rb"):
             pass
 

@@ -36,7 +36,7 @@ def write_line(record: Mapping[str, JsonValue]) -> str:
     return "; ".join(f"{key}:{text_of(value)}" for key, value in record.items())
 
 
-def read_line(text: str, node: Node, title: str, *, separator: re.Pattern[str] = _SEPARATOR) -> JsonObject:
+def read_line(text: str, node: Node, title: str) -> JsonObject:
     """The record of a line; any order, any spacing around, full- or half-width. Values are not judged yet.
 
     Raises InputError for what has no ``key:value`` form, and keys that are given twice.
@@ -44,7 +44,7 @@ def read_line(text: str, node: Node, title: str, *, separator: re.Pattern[str] =
     known = {_folded(name): name for name in node.fields}
     found: dict[str, str] = {}
     faults: list[Fault] = []
-    for piece in separator.split(unicodedata.normalize("NFKC", text)):
+    for piece in _SEPARATOR.split(unicodedata.normalize("NFKC", text)):
         name, colon, value = (part.strip() for part in piece.partition(":"))
         key = known.get(_folded(name), name)
         if not piece.strip():

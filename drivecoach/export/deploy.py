@@ -24,6 +24,8 @@ _TRAPS: tuple[tuple[tuple[int, ...], str], ...] = (
     ((0, 11, 5), "before 0.11.5 the server cannot show its prompt: only the number of its tokens was compared"),
 )
 """(first version without it, what is known to go wrong before)."""
+_TEMPORARY = "deploying-[0-9a-f]{4}"
+"""The tag, or the end of it, of a model that is not proved yet."""
 _FORMAT = "`format` on /api/generate forbids a model that thinks its <think>: use /api/chat, or no `format`"
 
 
@@ -108,7 +110,7 @@ def deploy(
     for left in [model for model in host.models() if _is_temporary(model, name)]:
         host.delete(left)
         say(f"deploy: removed {left}, left by a deployment that was broken off")
-    temporary = _beside(name, f"deploying-{token_hex(2)}")
+    temporary = _temporary(name)
     say(f"deploy: made and proved as {temporary} before it gets the name")
     try:
         compared = _prove(host, temporary, candidate, counts)
@@ -153,7 +155,7 @@ def roll_back(host: OllamaHost, name: str, say: Callable[[str], None] = lambda _
     if now is None:
         host.copy(kept, name)
         return RolledBack(name, host.url, before, None)
-    temporary = _beside(name, f"deploying-{token_hex(2)}")
+    temporary = _temporary(name)
     try:
         host.copy(name, temporary)
         host.copy(kept, name)
@@ -171,7 +173,7 @@ def previous_name(name: str) -> str:
 def check_name(name: str) -> None:
     """Raise ModelError for what is no name of a model, or one that `deploy` itself gives."""
     check_model_name(name, tag=True)
-    if re.fullmatch(r"(.+-)?(previous|deploying-[0-9a-f]{4})", name.partition(":")[2]):
+    if re.fullmatch(f"(.+-)?(previous|{_TEMPORARY})", name.partition(":")[2]):
         raise ModelError(
             f"{name!r} is a name that deploying gives to what it replaces or has not proved yet",
             hint="use another tag: --name goDrive:v2",
@@ -183,8 +185,12 @@ def _beside(name: str, what: str) -> str:
     return f"{model}:{tag}-{what}" if tag else f"{model}:{what}"
 
 
+def _temporary(name: str) -> str:
+    return _beside(name, f"deploying-{token_hex(2)}")
+
+
 def _is_temporary(model: str, name: str) -> bool:
-    return re.fullmatch(re.escape(_beside(name, "deploying-")) + "[0-9a-f]{4}", model, re.IGNORECASE) is not None
+    return re.fullmatch(re.escape(_beside(name, "")) + _TEMPORARY, model, re.IGNORECASE) is not None
 
 
 def _remove(host: OllamaHost, temporary: str, say: Callable[[str], None]) -> None:

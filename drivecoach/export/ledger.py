@@ -15,9 +15,9 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import Fault, RuntimeFailure
 from drivecoach.evaluate.scores import Evaluation
-from drivecoach.export.run import ExportResult
+from drivecoach.export.result import ExportResult
 from drivecoach.files import write_json
-from drivecoach.stage import identity, read_manifest
+from drivecoach.stage import identity, outcome_of, read_manifest
 
 LEDGER = "deployed.json"
 
@@ -106,9 +106,9 @@ def scores_of(run: Path, file: str) -> dict[str, Score]:
     """The scores of the run's export with this file (its SHA-256) in it; none where it was not evaluated since."""
     exported = read_manifest(run / "export", ExportResult)
     evaluated = read_manifest(run / "evaluate", Evaluation)
-    if exported is None or evaluated is None or file not in {known.sha256 for known in exported.results.files.values()}:
+    if exported is None or evaluated is None or file not in exported.results.digests:
         return {}
-    if evaluated.inputs.get("export stage") != identity(run / "export"):
+    if evaluated.inputs.get(outcome_of("export")) != identity(run / "export"):
         return {}
     return {name: Score(rows=one.rows, right=one.right[WHOLE]) for name, one in evaluated.results.root.items()}
 
@@ -141,7 +141,7 @@ def may_replace(runs: Path, digest: str, file: str, scores: Scores, say: Callabl
         return
     if not force:
         first = "" if scores else "drivecoach evaluate RUN first, or "
-        hint = f"{first}drivecoach deploy RUN: --name NAME gives it a name of its own, --force lets it in all the same"
+        hint = f"{first}drivecoach deploy RUN: --name NAME gives it its own name, --force replaces what is there"
         raise NotReplaced(f"not deployed: {reason}", faults=faults, hint=hint)
     say(f"deploy: {reason}; deployed all the same (--force)")
 

@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
 from drivecoach.data import Pair
@@ -23,34 +21,11 @@ from drivecoach.export.parity import (
     warnings,
     write_flips,
 )
+from drivecoach.export.result import Agreement, ExportedFile, ExportResult
 from drivecoach.files import sha256, write_text
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.writer import write_gguf
 from drivecoach.progress import progress
-
-
-class ExportedFile(BaseModel, frozen=True, extra="forbid"):
-    """A GGUF as it was written."""
-
-    bytes: int
-    sha256: str
-
-
-class Agreement(BaseModel, frozen=True, extra="forbid"):
-    """How far the files answer as the merged model does."""
-
-    inputs: int
-    rows: str
-    """What they are: held-out test rows, or training rows where there are no others."""
-    with_merged_model: dict[str, float]
-    """File name to the share of inputs with the very same answer."""
-
-
-class ExportResult(BaseModel, frozen=True, extra="forbid"):
-    """The result of the export stage."""
-
-    files: dict[str, ExportedFile]
-    agreement: Agreement
 
 
 def export(
@@ -104,8 +79,8 @@ def _write_ggufs(
     recipe: Recipe, domain: AnyDomain, chat: Chat, described: dict[str, str | int], merged: Path, folder: Path
 ) -> list[Path]:
     """One GGUF a quantization, in the recipe's order; the f16 file they are made from stays only if asked for."""
-    wanted = {kind: folder / f"{recipe.export.name}-{kind}.gguf" for kind in recipe.export.quantizations}
-    whole = wanted.get("f16", folder / f"{recipe.export.name}-f16.gguf")
+    wanted = {kind: folder / recipe.export.gguf(kind) for kind in recipe.export.quantizations}
+    whole = folder / recipe.export.gguf("f16")
     write_gguf(
         merged,
         whole,

@@ -9,7 +9,6 @@ import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
@@ -20,6 +19,7 @@ from drivecoach.files import written_aside
 from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
+from drivecoach.native.library import shared_library
 from drivecoach.progress import progress
 
 Quantization = Literal["q4_K_M", "q8_0", "f16"]
@@ -150,17 +150,11 @@ def _pad(stream: BinaryIO, alignment: int) -> None:
 
 @cache
 def _ggml() -> ctypes.CDLL:
-    """ggml's C functions out of xllamacpp's extension module, without importing the module.
-
-    Its wheels hold a whole llama.cpp; ``llama_model_quantize`` is not exported, ggml's row functions are.
-    """
-    spec = find_spec("xllamacpp")
-    folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
-    libraries = [file for folder in folders for file in sorted(folder.glob("xllamacpp*.so"))]
+    """ggml's row functions; ``llama_model_quantize`` is not exported by the wheel."""
+    library = shared_library()
     try:
-        library = ctypes.CDLL(str(libraries[0]))
         library.ggml_quantize_chunk.restype = ctypes.c_size_t
-    except (IndexError, OSError, AttributeError) as error:
+    except AttributeError as error:
         raise ModelError(
             "ggml's quantization functions were not found in the xllamacpp package",
             hint="install it again: pip install --force-reinstall xllamacpp",

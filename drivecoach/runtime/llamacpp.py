@@ -7,21 +7,26 @@ import os
 import secrets
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from drivecoach.chat import CLOSING, Chat, Message
-from drivecoach.domain import JsonObject
-from drivecoach.errors import InputError, ModelError, RuntimeFailure
+from drivecoach.domain import AnyDomain, JsonObject
+from drivecoach.domains.stored import find_domain
+from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.check import read_model
+from drivecoach.native.batcher import SEQUENCES, Batcher
+from drivecoach.native.llama import NotKnown
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 from drivecoach.runtime.grammars import GRAMMARS, lenient
 
 SLOTS = 16
-"""Requests decoded together: more do not raise the throughput of a small model on a few cores."""
+"""Requests that llama.cpp's server decodes together: more do not raise its throughput on a few cores."""
 TOKENS = 16 * 1024
 """Context of all slots together: every token of it takes memory from the start (115 kB for Qwen3-0.6B)."""
 
@@ -64,11 +69,15 @@ class LlamaCpp:
                 hint="use a GGUF made by `drivecoach export`",
             ) from None
         self.name = str(path)
-        self.slots = max(1, min(SLOTS, TOKENS // self.context))
+        self._parallel = max(1, min(SLOTS, TOKENS // self.context))
+        together = (TOKENS - self.context) // self.settings["n_predict"]
+        self.slots = max(self._parallel, min(2 * SEQUENCES, together)) if self._greedy else self._parallel
         self.thinks = self.chat.thinking != "strip"
         self._path = path
         self._starting = threading.Lock()
         self._server: Any = None
+        self._batcher: Batcher | None = None
+        self._fits = True
         self._closed = False
         _OPENED.add(self)
 
@@ -82,7 +91,7 @@ class LlamaCpp:
             if self._closed:
                 raise RuntimeFailure(f"{self.name} was closed", hint="open it again, or ask before it is closed")
             if self._server is None:
-                self._server = _start(self._path, self.context, self.slots)
+                self._server = _start(self._path, self.context, self._parallel)
             return self._server
 
     def generate(
@@ -97,8 +106,15 @@ class LlamaCpp:
     ) -> Completion:
         """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained.
 
-        ``stop`` is asked at every token, and ends the answer there when it says True.
+        Greedy answers are decoded in batches with those of other threads (`drivecoach.native`), the rest by llama.cpp's
+        server. ``stop`` is asked at every token, and ends the answer there when it says True.
         """
+        if schema is None and seed is None and self._greedy:
+            batcher = self._batches()
+            if batcher is not None:
+                draft = "" if self.thinks or history else self._draft(user)
+                found = batcher.ask(self.chat.prompt(user, history, think=think), draft, stop)
+                return Completion(found.text, found.prompt_tokens, found.tokens, found.seconds, found.finished)
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:
@@ -117,6 +133,48 @@ class LlamaCpp:
             first.prompt_seconds + rest.prompt_seconds,
             first.completion_seconds + rest.completion_seconds,
         )
+
+    @property
+    def _greedy(self) -> bool:
+        return bool(self.settings["temperature"] == 0)
+
+    def _batches(self) -> Batcher | None:
+        """What decodes greedy answers together; None where the library is not the one that is known."""
+        _check_process()
+        with self._starting:
+            if self._closed:
+                raise RuntimeFailure(f"{self.name} was closed", hint="open it again, or ask before it is closed")
+            if self._batcher is None and self._fits:
+                _PROCESSES.add(os.getpid())
+                try:
+                    self._batcher = Batcher(
+                        self._path,
+                        length=self.context,
+                        limit=self.settings["n_predict"],
+                        end=self.chat.end,
+                    )
+                except NotKnown as error:
+                    self._fits = False
+                    warnings.warn(f"{error.message}; answers are decoded one by one, which is slower", stacklevel=2)
+            return self._batcher
+
+    def _draft(self, user: str) -> str:
+        """What the model's own domain would answer: a guess that is checked in the same decode, never trusted."""
+        domain = self._domain
+        if domain is None or not domain.has_teacher:
+            return ""
+        try:
+            answer = domain.teach(domain.read_input(user))
+        except InputError:
+            return ""
+        return "" if answer is None else domain.write_answer(answer)
+
+    @cached_property
+    def _domain(self) -> AnyDomain | None:
+        try:
+            return find_domain(self.metadata, self.name).domain
+        except DrivecoachError:  # which whoever asks is told when it matters
+            return None
 
     def complete(
         self,
@@ -179,6 +237,8 @@ class LlamaCpp:
         """Stop the engine and free its memory, as soon as the answers under way are there."""
         self._closed = True
         self._server = None
+        if self._batcher is not None:
+            self._batcher.close()
 
     def __enter__(self) -> Self:
         return self
@@ -203,6 +263,7 @@ def _check_process() -> None:
 def _leave_engines_to_the_parent() -> None:
     """In a forked child: freeing an engine would wait for ever for its threads, which stayed behind."""
     for runtime in _OPENED:
+        runtime._batcher = None
         if runtime._server is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime._server))
             runtime._server = None

@@ -20,6 +20,7 @@ from drivecoach.infer import Outcome, flat
 from drivecoach.serve.current import Current
 from drivecoach.serve.limits import Limits
 from drivecoach.serve.wire import WireError
+from drivecoach.text import escaped
 
 Count = Callable[[Outcome[Any]], None]
 """Is told every outcome, for the metrics."""
@@ -147,9 +148,7 @@ def _shown(given: object) -> str:
 
 
 def _json(body: object, status: int = 200) -> Response:
-    """A JSON answer; half a surrogate pair, which JSON may bring, goes back as the escape that it came as."""
-    content = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return Response(content, status, media_type="application/json")
+    return Response(escaped(json.dumps(body, ensure_ascii=False)), status, media_type="application/json")
 
 
 def _body(outcome: Outcome[Any], domain: AnyDomain) -> dict[str, Any]:

@@ -58,11 +58,7 @@ class Served:
 
 
 def open_served(
-    model: str,
-    name: str | None,
-    find_domain: FindDomain,
-    choose_guard: Callable[[AnyDomain], Guard],
-    limits: Limits = LIMITS,
+    model: str, name: str | None, find_domain: FindDomain, choose_guard: Callable[[AnyDomain], Guard]
 ) -> Served:
     """Load ``model``, a GGUF file or ``KIND:MODEL``, and warm it."""
     kind, place = address(model)
@@ -70,7 +66,7 @@ def open_served(
     runtime: Runtime = gguf.runtime if gguf else open_runtime(model)
     try:
         domain = find_domain(runtime)
-        served = Served(runtime, domain, choose_guard(domain), limits, gguf)
+        served = Served(runtime, domain, choose_guard(domain), LIMITS, gguf)
         served.warm()
     except BaseException:
         runtime.close()

@@ -12,10 +12,11 @@ from typing import Any
 
 from drivecoach.chat import CLOSING, Chat, Message
 from drivecoach.config import check_model_name
-from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
+from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.export import modelfile
 from drivecoach.files import sha256
 from drivecoach.gguf.reader import describe
+from drivecoach.infer import flat
 from drivecoach.runtime.base import Completion
 from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.serve.schema import check_schema
@@ -72,7 +73,7 @@ class ServedModel:
         try:
             return self.chat.prompt(turns[-1]["content"], turns[:-1], think=think)
         except InputError as error:
-            raise WireError(400, _one_line(error)) from None
+            raise WireError(400, flat(error)) from None
 
     def answer(
         self,
@@ -191,7 +192,3 @@ def _details(path: Path, metadata: Mapping[str, object]) -> dict[str, Any]:
 
 
 _FILE_TYPES = {"0": "F32", "1": "F16", "7": "Q8_0", "15": "Q4_K_M"}
-
-
-def _one_line(error: DrivecoachError) -> str:
-    return "; ".join([error.message, *map(str, error.faults)])

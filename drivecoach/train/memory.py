@@ -11,7 +11,7 @@ import torch
 
 from drivecoach.config import TrainConfig
 from drivecoach.errors import TrainError, first_line
-from drivecoach.train.rows import TokenRow
+from drivecoach.train.rows import TokenRow, padded
 
 _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
@@ -81,8 +81,7 @@ def _try(model: Any, row: TokenRow, size: int) -> bool:
     model.train()
     try:
         room = [torch.empty_like(weight) for weight in trained for _ in range(2)]
-        ids = torch.tensor([row["input_ids"]] * size, device=model.device)
-        labels = torch.tensor([row["labels"]] * size, device=model.device)
+        ids, labels = padded([row] * size, model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=model.dtype is torch.bfloat16):
             model(input_ids=ids, labels=labels).loss.backward()
         del room

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,9 +15,8 @@ from drivecoach.config import BaseConfig, Recipe
 from drivecoach.errors import ModelError
 from drivecoach.progress import progress
 from drivecoach.train.backend import Job
-from drivecoach.train.rows import IGNORED, TokenRow, filled, token_rows
+from drivecoach.train.rows import TokenRow, padded, token_rows
 
-PROBE_STEPS = 20
 _SAMPLE = 2000
 """Rows that are tokenized; the tokens of more are estimated from these."""
 _NEEDED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
@@ -54,10 +52,11 @@ class Plan:
     """None when the model does not fit into memory."""
 
 
-def plan(job: Job, steps: int = PROBE_STEPS) -> Plan:
+def plan(job: Job, steps: int) -> Plan:
     """Measure what ``job`` would take on this machine; only the base's config and tokenizer are downloaded.
 
-    The probe trains random weights of the base's own shape: the speed is the same. A 4-bit base is probed in 16 bits.
+    The probe trains random weights of the base's own shape for ``steps`` steps: the speed is the same. A 4-bit base is
+    probed in 16 bits.
     """
     import torch
 
@@ -154,9 +153,7 @@ def _probe(recipe: Recipe, config: Any, rows: Sequence[TokenRow], steps: int) ->
             for _ in range(settings.gradient_accumulation):
                 batch = [rows[(at + place) % len(rows)] for place in range(settings.batch_size)]
                 at += settings.batch_size
-                width = max(len(row["input_ids"]) for row in batch)
-                ids = torch.tensor([filled(row["input_ids"], 0, width) for row in batch], device=device)
-                labels = torch.tensor([filled(row["labels"], IGNORED, width) for row in batch], device=device)
+                ids, labels = padded(batch, device)
                 with torch.autocast(device, torch.bfloat16, enabled=dtype(settings) is torch.bfloat16):
                     model(input_ids=ids, labels=labels).loss.backward()
             optimizer.step()
@@ -204,12 +201,3 @@ def _download(base: BaseConfig) -> dict[str, int] | None:
         if any(fnmatch(file.rfilename, pattern) for pattern in _NEEDED)
         and not isinstance(try_to_load_from_cache(base.name or "", file.rfilename, revision=base.revision), str)
     }
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where ``folder`` is, or will be."""
-    import shutil
-
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -12,6 +12,7 @@ from drivecoach.progress import progress
 from drivecoach.train import processes
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
@@ -80,11 +81,9 @@ def exact_matches(model: Any, rows: Sequence[TokenRow]) -> float:
     with torch.inference_mode():
         for start in range(0, len(tried), _BATCH):
             batch = tried[start : start + _BATCH]
-            width = max(len(row["input_ids"]) for row in batch)
-            ids = torch.tensor([filled(row["input_ids"], 0, width) for row in batch], device=model.device)
-            labels = torch.tensor([filled(row["labels"], IGNORED, width) for row in batch], device=model.device)
+            ids, labels = padded(batch, model.device)
             # Padding stands behind, where no answer sees it. Before the first answer, no logits are needed.
-            kept = width - int((labels != IGNORED).int().argmax(dim=1).min()) + 1
+            kept = ids.shape[1] - int((labels != IGNORED).int().argmax(dim=1).min()) + 1
             found = model(input_ids=ids, logits_to_keep=kept).logits[:, :-1].argmax(dim=-1)
             wanted = labels[:, -found.shape[1] :]
             right += int(((found == wanted) | (wanted == IGNORED)).all(dim=1).sum())
@@ -92,6 +91,11 @@ def exact_matches(model: Any, rows: Sequence[TokenRow]) -> float:
     return right / len(tried)
 
 
-def filled(ids: list[int], filling: int, width: int) -> list[int]:
-    """``ids`` made ``width`` long."""
-    return ids + [filling] * (width - len(ids))
+def padded(rows: Sequence[TokenRow], device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and labels of rows of different lengths, as one tensor each."""
+    import torch
+
+    width = max(len(row["input_ids"]) for row in rows)
+    ids = [row["input_ids"] + [0] * (width - len(row["input_ids"])) for row in rows]
+    labels = [row["labels"] + [IGNORED] * (width - len(row["labels"])) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(labels, device=device)

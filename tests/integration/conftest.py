@@ -1,4 +1,4 @@
-"""A small run that is finished, made once, and a copy of it for each test that changes it."""
+"""The command line, and a small run that is finished, made once, with a copy of it for each test that changes it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from drivecoach.cli.app import app
+from tests.support.command import run
+
+__all__ = ["run"]
 
 
 @pytest.fixture(scope="session")

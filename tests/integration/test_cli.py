@@ -8,8 +8,6 @@ import os
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ import pytest
 import drivecoach
 from drivecoach.batch.read import open_source
 from drivecoach.chat import Chat
-from drivecoach.cli import main
 from drivecoach.domains.driving import DRIVING
+from tests.support.command import Result, Run
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.ollama_server import ollama_server, said
 from tests.support.scripted_model import write_scripted_gguf
@@ -29,34 +27,6 @@ ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起�
 LINES = lines(60)
 UNSAFE = [line for line in LINES if DRIVING.violations(DRIVING.read_input(line), DRIVING.read_answer(ANSWER))]
 SAFE = [line for line in LINES if line not in UNSAFE]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process, as the console script calls it, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def called(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["drivecoach", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
-            main()
-        return Result(int(ending.value.code or 0), *capsys.readouterr())
-
-    return called
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +225,7 @@ def test_the_schema_is_a_json_schema_that_takes_the_answers() -> None:
     assert DRIVING.write_answer(DRIVING.read_answer(ANSWER)) == ANSWER
 
 
-HEAVY = {"torch", "transformers", "tokenizers", "datasets", "trl", "peft", "xllamacpp", "matplotlib"}
+HEAVY = {"numpy", "torch", "transformers", "tokenizers", "datasets", "trl", "peft", "xllamacpp", "matplotlib"}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,8 @@ import pytest
 from drivecoach.chat import Chat
 from drivecoach.cli import main
 from drivecoach.domains.driving import DRIVING
+from tests.support import command
+from tests.support.command import Result, Run
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.ollama_server import ollama_server
 from tests.support.ollama_server import said as answered
@@ -26,43 +26,10 @@ ROOT = Path(__file__).parents[2]
 RECIPE = "name: mine\ndata: {path: pairs.jsonl}\nbase: {source: nano}\n"
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process, as the console script calls it, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def called(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["drivecoach", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
-            main()
-        return Result(int(ending.value.code or 0), *capsys.readouterr())
-
-    return called
-
-
 def refused(result: Result, *said: str) -> None:
-    """The shape of every refusal: exit 1, the fault and its hint on stderr, nothing on stdout."""
-    assert result.code == 1, result
-    assert "error:" in result.err and "hint:" in result.err
-    assert result.err.split("hint:")[1].strip()
-    assert "Traceback" not in result.err
+    """As every refusal, and with nothing on stdout."""
+    command.refused(result, *said)
     assert result.out == ""
-    for text in said:
-        assert text in result.err, (text, result.err)
 
 
 def test_recipes_that_cannot_be_used(run: Run, tmp_path: Path) -> None:

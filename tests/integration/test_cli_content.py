@@ -17,11 +17,9 @@ from drivecoach.config import load_recipe
 from drivecoach.data import check
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.words import ACTIONS
-from tests.support import command
 from tests.support.command import Run, refused
 from tests.support.driving import draw_from_few_states
 
-run = command.run
 ROOT = Path(__file__).parents[2]
 PAIRS = ROOT / "datasets/driving.json"
 FEATURES = list(DRIVING.features)
@@ -226,7 +224,7 @@ def test_generate_writes_what_the_name_says(
     assert run("data", "generate", f"new/{name}", "--count", 60).code == 0
     assert len(check(tmp_path / "new" / name, DRIVING).pairs) == 60
     card = (tmp_path / "new/README.md").read_text(encoding="utf-8")
-    assert card.startswith(f"# {name}\n") and ("A table" in card) == (name != "pairs.jsonl")
+    assert f"\n# {name}\n" in card and ("A table" in card) == (name != "pairs.jsonl")
     assert f"| bytes | {(tmp_path / 'new' / name).stat().st_size:,} |" in card
     assert run("data", "generate", "other.json", "--count", 60).code == 0
     drawn = {pair.input: pair.output for pair in check(tmp_path / "other.json", DRIVING).pairs}

@@ -12,12 +12,10 @@ from openpyxl import load_workbook
 from drivecoach.chat import Chat
 from drivecoach.domain import changes
 from drivecoach.domains.driving import DRIVING, RULES
-from tests.support import command
 from tests.support.command import Run, refused
 from tests.support.driving import draw_from_few_states, lines
 from tests.support.scripted_model import write_scripted_gguf
 
-run = command.run
 THERMOSTAT = f"{Path(__file__).parents[1] / 'support/thermostat.py'}:THERMOSTAT"
 
 

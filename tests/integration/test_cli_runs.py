@@ -14,14 +14,13 @@ import pytest
 from drivecoach.chat import Chat
 from drivecoach.domains.load import load_domain
 from drivecoach.evaluate.scores import Evaluation
-from drivecoach.export.run import ExportResult
+from drivecoach.export.result import ExportResult
 from drivecoach.train.result import TrainResult
-from tests.integration.test_cli import Run, run
 from tests.integration.test_kill_resume import ROOT, make_recipe
+from tests.support.command import Run
 from tests.support.deploy_server import deploy_server
 
 pytest.importorskip("trl")
-__all__ = ["run"]
 
 
 def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +119,8 @@ def test_evaluate_names_the_pairs_that_say_something_else_than_the_rules(
     assert [json.loads(line)["test"] for line in mistakes].count("uniform") == scores["uniform"].mistakes
     (tmp_path / "runs/r/evaluate/mistakes.jsonl").unlink()
     assert "skipped" not in run("evaluate", "runs/r").out, "the table names a file: it is made again"
+
+
 def test_a_log_file_of_a_run_holds_our_lines_and_no_other(tmp_path: Path) -> None:
     """In a process of its own: much of the noise comes when libraries are imported for the first time."""
     recipe = make_recipe(tmp_path, max_steps=4, checkpoint_steps=2)
@@ -128,9 +129,9 @@ def test_a_log_file_of_a_run_holds_our_lines_and_no_other(tmp_path: Path) -> Non
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OLLAMA_HOST": "127.0.0.1:9"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    ours = re.compile(r"(data|train|export|evaluate)(: [^:]+)?: .*(left|so far)|no Ollama answers at .*")
+    ours = re.compile(r"(data|train|export|evaluate)(: [^:]+)?: .*(left|so far)")
     assert [line for line in done.stderr.splitlines() if not ours.fullmatch(line)] == []
-    ours = re.compile(r"(data|train|export): .*|  .*|[│┌└].*|drivecoach: r *|ask it: drivecoach ask '.*|no Ollama .*")
+    ours = re.compile(r"(data|train|export|not deployed): .*|  .*|[│┌└].*|drivecoach: r *|ask it: drivecoach ask '.*")
     assert [line for line in done.stdout.splitlines() if not ours.fullmatch(line)] == []
     assert "Writing model shards" in (tmp_path / "runs/r/run.log").read_text(encoding="utf-8")
     assert (tmp_path / "runs/r/train/loss.png").is_file() and (tmp_path / "runs/r/export/flips.jsonl").is_file()

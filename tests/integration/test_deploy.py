@@ -19,13 +19,11 @@ from drivecoach.export.deploy import Candidate, deploy, previous_name
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.ollama import OllamaHost
 from drivecoach.files import sha256
-from tests.integration.test_cli import Result, Run, run
+from tests.support.command import Result, Run
 from tests.support.deploy_server import deploy_server
 from tests.support.driving import lines
 from tests.support.runs import evaluate_run, make_run
 from tests.support.scripted_model import write_scripted_gguf
-
-__all__ = ["run"]
 
 CHAT = Chat(DRIVING.system)
 ANSWERS = ("松开油门", "踩下离合")

@@ -30,13 +30,12 @@ from drivecoach.files import sha256
 from drivecoach.runtime import open_runtime
 from drivecoach.runtime.connection import LARGEST
 from drivecoach.text import printable
-from tests.integration.test_cli import ANSWER, SAFE, Result, Run, run
+from tests.integration.test_cli import ANSWER, SAFE
+from tests.support.command import Result, Run
 from tests.support.deploy_server import deploy_server
 from tests.support.ollama_server import ollama_server, said
 from tests.support.runs import make_run
 from tests.support.scripted_model import write_scripted_gguf
-
-__all__ = ["run"]
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 Talk = Callable[[socket.socket], None]

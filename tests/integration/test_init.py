@@ -9,15 +9,13 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drivecoach.cli import main
 from drivecoach.config import load_recipe
+from tests.support.command import Run
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -31,33 +29,10 @@ TINY = [
 FILES = ["README.md", "pairs.jsonl", "recipe.yaml", "schema.py", "test_schema.py"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process, as the console script calls it, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Ollama, whatever this machine has."""
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:1")
-
-    def called(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["drivecoach", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
-            main()
-        return Result(int(ending.value.code or 0), *capsys.readouterr())
-
-    return called
 
 
 def rows(count: int = 60) -> list[dict[str, str]]:

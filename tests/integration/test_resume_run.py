@@ -11,11 +11,10 @@ import pytest
 from drivecoach.errors import ModelError
 from drivecoach.pipeline import Run as TunedRun
 from drivecoach.stage import identity
-from tests.integration.test_cli import Run, run
 from tests.integration.test_runs_kept import contents, trained_anew
+from tests.support.command import Run
 
 pytest.importorskip("trl")
-__all__ = ["run"]
 
 CHANGED = ["--set", "train.max_steps=2", "--set", "train.learning_rate=1e-9", "--set", "train.warmup_steps=0"]
 

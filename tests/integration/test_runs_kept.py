@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from drivecoach.export.ledger import Deployment, end, record
+from drivecoach.export.ledger import Deployment, end, record, scores_of
 from drivecoach.files import sha256
 from drivecoach.lock import LOCK
-from tests.integration.test_cli import Run, run
+from drivecoach.quiet import LOG
+from tests.support.command import Run
 
 pytest.importorskip("trl")
-__all__ = ["run"]
 
 Change = Callable[[Path], None]
 
@@ -139,7 +139,9 @@ def test_a_replacement_is_made_aside_and_takes_the_place_when_it_is_whole(
     with pytest.raises(Broken):
         run(*command)
     monkeypatch.setattr(Seal, "on_save", whole)
-    assert contents(place) == before, "the old run can be asked, served and scored meanwhile"
+    meanwhile = contents(place)
+    meanwhile.pop(LOG, None)  # what was said until the new run takes the place
+    assert meanwhile == before, "the old run can be asked, served and scored meanwhile"
     assert run("runs", "--json").code == 0
     other = run("train", "r.yaml", "--set", "train.max_steps=7", "--replace")
     assert other.code == 1 and "train.max_steps: 6 -> 7" in other.err and "rm -r runs/r~new" in other.err
@@ -226,6 +228,9 @@ def test_runs_are_listed_with_all_that_is_known_of_them(
     entry = listed["r"]
     assert (entry["base"], entry["rows"], entry["state"], entry["parent"]) == ("nano", 46, "finished", None)
     assert entry["date"].startswith("20") and set(entry["scores"]) == {"test"}
+    (exported,) = (here / "runs/r/export").glob("*.gguf")
+    known = scores_of(here / "runs/r", sha256(exported))
+    assert {name: score.right for name, score in known.items()} == entry["scores"], "what deploying goes by"
     assert entry["deployed"] == ["goDrive on http://box:11434 (older weights)"]
     assert entry["stale"] == {"export": "the train stage was made anew"}
     table = run("runs").out

@@ -43,6 +43,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def refused(result: Result, *said: str) -> None:
     """Exit 1, the fault and its hint on stderr, no traceback."""
     assert result.code == 1 and "error:" in result.err and "hint:" in result.err, result
-    assert "Traceback" not in result.err
+    assert result.err.split("hint:")[1].strip() and "Traceback" not in result.err
     for text in said:
         assert text in result.err, (text, result.err)

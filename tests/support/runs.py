@@ -9,11 +9,10 @@ from drivecoach.config import Recipe
 from drivecoach.data import DataResult
 from drivecoach.domain.scores import WHOLE
 from drivecoach.evaluate.scores import Evaluation, Scores
-from drivecoach.export.run import Agreement, ExportedFile, ExportResult
+from drivecoach.export.result import Agreement, ExportedFile, ExportResult
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
-from drivecoach.provenance import Inputs
-from drivecoach.stage import finish
+from drivecoach.stage import finish, identity, outcome_of
 
 
 def make_run(folder: Path, gguf: Path, inputs: list[str], **right: float) -> Run:
@@ -64,4 +63,4 @@ def evaluate_run(folder: Path, **right: float) -> None:
         for name, share in right.items()
     }
     (folder / "evaluate").mkdir(exist_ok=True)
-    finish(folder / "evaluate", Inputs(folder, Run.open(folder).recipe).of("evaluate"), Evaluation(scores), [])
+    finish(folder / "evaluate", {outcome_of("export"): identity(folder / "export")}, Evaluation(scores), [])

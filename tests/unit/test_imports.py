@@ -28,6 +28,7 @@ ORDER = (
     "config",
     "chat",
     "data",
+    "native",
     "gguf",
     "runtime",
     "infer",

@@ -13,8 +13,8 @@ import pytest
 from drivecoach.errors import StorageError
 from drivecoach.files import replace_folder, restore_folder
 from drivecoach.lock import LOCK, holder, locked
-from tests.integration.test_cli import Run, run
 from tests.integration.test_kill_resume import ROOT, make_recipe
+from tests.support.command import Run, run
 
 __all__ = ["run"]
 

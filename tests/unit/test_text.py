@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach.text import printable, shown, whole
+from drivecoach.text import digest, escaped, fraction, printable, shown, whole
 
 ANY = st.text(st.characters(codec=None), max_size=80)
 
@@ -26,6 +26,12 @@ def test_only_half_characters_are_not_whole(text: str) -> None:
     assert whole(text) == "".join("?" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
+@given(ANY)
+def test_any_text_can_be_written_and_hashed(text: str) -> None:
+    escaped(text).encode("utf-8")
+    assert len(digest(text)) == 16 and 0 <= fraction("salt", text) < 1
+
+
 def test_what_people_write_stays_as_it_is() -> None:
     text = "全角　空格；：，\n\té 🚗 don't"
-    assert printable(text) == whole(text) == text
+    assert printable(text) == whole(text) == escaped(text) == text

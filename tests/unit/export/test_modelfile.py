@@ -17,7 +17,7 @@ from drivecoach.errors import RecipeError
 from drivecoach.export.about import license_text, origins
 from drivecoach.export.modelfile import go_template, render
 from drivecoach.export.proof import thinks
-from drivecoach.pipeline import gguf_name, make_chat
+from drivecoach.pipeline import make_chat
 from tests.support.go_template import rendered
 
 ROOT = Path(__file__).parents[3]
@@ -163,8 +163,7 @@ def test_what_ollama_would_drop_from_the_message_is_refused(character: str) -> N
 def test_every_recipe_has_its_modelfile_and_no_other_is_there() -> None:
     recipes = [load_recipe(path) for path in (ROOT / "recipes").rglob("*.yaml")]
     for recipe in recipes:
-        gguf = gguf_name(recipe, recipe.export.quantizations[-1])
         license = license_text(origins(recipe, hub=False))
-        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, gguf, license)
+        made = render(make_chat(recipe, load_domain(recipe.domain)), recipe.export, recipe.export.served, license)
         assert (ROOT / "modelfiles" / f"{recipe.name}.Modelfile").read_text(encoding="utf-8") == made
     assert len(list((ROOT / "modelfiles").iterdir())) == len(recipes) > 0

@@ -46,7 +46,7 @@ def test_a_model_too_large_for_this_machine_is_not_probed(tmp_path: Path, monkey
     recipe = load_recipe(RECIPES / "messages-jsonl.yaml", [*TINY, f"base.name={base}", f"data.path={rows}"])
     run = Run(tmp_path / "run", recipe, lambda text: None)
     run.prepare()
-    made = module.plan(run.job())
+    made = module.plan(run.job(), steps=3)
     assert made.probe is None and made.steps == 4
 
 

@@ -1,0 +1,1 @@
+"""llama.cpp's own C functions, called in the shared library that the xllamacpp wheel brings."""

@@ -1,0 +1,60 @@
+"""Judging without generating: for many prompts and answers, whether the model would write just that, and how likely."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from drivecoach.native import decode
+from drivecoach.native.decode import Verdict
+from drivecoach.native.llama import SMALL, Context
+
+_WINDOW = 2048
+"""Rows that are sorted together, so that neighbours share most of their prompts."""
+_TOKENS, _SEQUENCES, _LOGITS = 512, 48, 64 << 20
+
+
+def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str) -> Iterator[Verdict]:
+    """A verdict on each (rendered prompt, answer), in order: greedy decoding would write the answer, or not.
+
+    ``length``: the model's context in tokens; ``end``: the text that ends an answer. Memory holds a few thousand rows.
+    Raises ModelError for a model that cannot be loaded and for a row that is longer than its context.
+    """
+    cores = os.cpu_count() or 1
+    decoders, threads = (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
+    tokens = max(_TOKENS, length)
+    contexts: queue.SimpleQueue[Context] = queue.SimpleQueue()
+    made = [
+        Context(path, cells=tokens, tokens=tokens, sequences=_SEQUENCES, logits=_LOGITS, threads=threads)
+        for _ in range(decoders)
+    ]
+    for context in made:
+        contexts.put(context)
+
+    def work(window: list[tuple[str, str]]) -> list[Verdict]:
+        context = contexts.get()
+        try:
+            asked = [decode.Row(context.tokenize(prompt), context.tokenize(answer + end)) for prompt, answer in window]
+            verdicts = dict(decode.judge(context, asked))
+        finally:
+            contexts.put(context)
+        return [verdicts[at] for at in range(len(window))]
+
+    rest = iter(rows)
+    under_way: deque[Future[list[Verdict]]] = deque()
+    try:
+        with ThreadPoolExecutor(decoders) as pool:
+            while window := list(islice(rest, _WINDOW)):
+                under_way.append(pool.submit(work, window))
+                if len(under_way) > 2 * decoders:
+                    yield from under_way.popleft().result()
+            while under_way:
+                yield from under_way.popleft().result()
+    finally:
+        for context in made:
+            context.close()

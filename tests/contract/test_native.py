@@ -1,0 +1,180 @@
+"""Batched decoding through llama.cpp's C functions gives what llama.cpp's own server gives, whatever is guessed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from drivecoach.chat import Chat
+from drivecoach.errors import InputError, ModelError, RuntimeFailure
+from drivecoach.gguf.writer import write_gguf
+from drivecoach.native import decode, llama
+from drivecoach.native.batcher import Batcher
+from drivecoach.native.judge import judge
+from drivecoach.runtime.llamacpp import LlamaCpp
+from tests.support.tiny_models import byte_level_tokenizer, save_model, save_tokenizer
+
+CHAT = Chat("你是教练。")
+LENGTH, LIMIT = 256, 12
+WORDS = ["挡位:1挡", "手刹:放下", "速度:适中", "离合:踩下", "speed 12", "长" * 7, "x"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose answers hang on the whole prompt."""
+    folder = tmp_path_factory.mktemp("native")
+    tokenizer = byte_level_tokenizer()
+    save_tokenizer(tokenizer, folder, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    save_model("qwen3", folder, rows=tokenizer.get_vocab_size())
+    settings = {"temperature": 0.0, "num_ctx": LENGTH, "num_predict": LIMIT}
+    metadata = {**CHAT.metadata(), **{f"drivecoach.{key}": value for key, value in settings.items()}}
+    write_gguf(folder, folder / "m.gguf", metadata=metadata, chat_template=CHAT.source)
+    return folder / "m.gguf"
+
+
+@pytest.fixture(scope="module")
+def texts(model: Path) -> list[str]:
+    """Texts to which the greedy answer hangs on no rounding: batches of another size add up in another order."""
+    draw = random.Random(7)
+    drawn = ["; ".join(draw.choices(WORDS, k=draw.randint(1, 9))) for _ in range(150)]
+    context = llama.Context(model, cells=512, tokens=512, sequences=1, logits=1 << 24, threads=1)
+    clear = [text for text in dict.fromkeys(drawn) if _smallest_lead(context, CHAT.prompt(text)) > 0.2]
+    context.close()
+    return clear[:60]
+
+
+def _smallest_lead(context: llama.Context, prompt: str) -> float:
+    """How far the likeliest token of the greedy answer is ahead of the next at least, in logits."""
+    ids = context.tokenize(prompt)
+    leads = []
+    context.clear()
+    tokens, start = ids, 0
+    for _ in range(LIMIT):
+        context.begin()
+        context.want(context.add(tokens, start, 0)[-1])
+        (logits,) = context.decode()
+        second, first = sorted(logits)[-2:]
+        leads.append(float(first - second))
+        tokens, start = [int(logits.argmax())], start + len(tokens)
+    return min(leads)
+
+
+@pytest.fixture(scope="module")
+def expected(model: Path, texts: list[str]) -> list[str]:
+    """The answers of llama.cpp's server, one at a time."""
+    with LlamaCpp(model) as runtime:
+        return [runtime.complete(CHAT.prompt(text)).text for text in texts]
+
+
+@pytest.fixture
+def batcher(model: Path) -> Iterator[Batcher]:
+    made = Batcher(model, length=LENGTH, limit=LIMIT, end=CHAT.end)
+    yield made
+    made.close()
+
+
+def test_answers_are_the_servers_from_many_threads_at_once(model: Path, texts: list[str], expected: list[str]) -> None:
+    with LlamaCpp(model) as runtime, ThreadPoolExecutor(48) as pool:
+        found = list(pool.map(runtime.generate, texts))
+    assert [answer.text for answer in found] == expected
+    assert len(expected) > 30 and len(set(expected)) > len(expected) / 2, "the answers hang on the prompt"
+
+
+@pytest.mark.parametrize("kind", ["right", "another row's", "right at first", "longer", "control tokens", "nothing"])
+def test_a_guess_never_changes_an_answer(
+    kind: str, batcher: Batcher, texts: list[str], expected: list[str]
+) -> None:
+    drafts = {
+        "right": expected,
+        "another row's": expected[1:] + expected[:1],
+        "right at first": [answer[: len(answer) // 2] + "挡" for answer in expected],
+        "longer": [answer + " and more of it" for answer in expected],
+        "control tokens": ["<|im_start|>" + answer for answer in expected],
+        "nothing": [""] * len(texts),
+    }[kind]
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(lambda pair: batcher.ask(CHAT.prompt(pair[0]), pair[1]), zip(texts, drafts, strict=True)))
+    assert [answer.text for answer in found] == expected
+
+
+def test_judging_agrees_with_generating(model: Path, texts: list[str]) -> None:
+    context = llama.Context(model, cells=2048, tokens=512, sequences=8, logits=1 << 24, threads=1)
+    rows = [decode.Row(context.tokenize(CHAT.prompt(text))) for text in texts]
+    written = dict(decode.write(context, rows, [LIMIT] * len(rows)))
+    right = [decode.Row(row.prompt, written[at].tokens) for at, row in enumerate(rows)]
+    wrong = [
+        decode.Row(row.prompt, [token if place != at % LIMIT else token + 1 for place, token in enumerate(row.draft)])
+        for at, row in enumerate(right)
+    ]
+    verdicts = dict(decode.judge(context, [*right, *wrong]))
+    context.close()
+    assert [verdicts[at].right for at in range(len(verdicts))] == [True] * len(right) + [False] * len(wrong)
+    likelier = [verdicts[at].log_probability > verdicts[at + len(right)].log_probability for at in range(len(right))]
+    assert sum(likelier) > 0.9 * len(right)
+
+
+def test_a_likelier_answer_has_a_higher_log_probability(model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model.parent)
+    reference = AutoModelForCausalLM.from_pretrained(model.parent, dtype=torch.float32)
+    prompt, answers = CHAT.prompt("挡位:1挡"), ["挡位", "x", "speed 12"]
+    verdicts = list(judge(model, [(prompt, answer) for answer in answers], length=LENGTH, end=CHAT.end))
+    for answer, verdict in zip(answers, verdicts, strict=True):
+        ids = [tokenizer.encode(text, add_special_tokens=False) for text in (prompt, answer + CHAT.end)]
+        with torch.inference_mode():
+            logits = reference(torch.tensor([ids[0] + ids[1]])).logits[0, len(ids[0]) - 1 : -1]
+        right = torch.log_softmax(logits, dim=-1)[range(len(ids[1])), ids[1]].sum().item()
+        assert verdict.log_probability == pytest.approx(right, rel=0.02, abs=0.2)
+
+
+def test_an_answer_stops_when_it_is_told_to(batcher: Batcher, texts: list[str], expected: list[str]) -> None:
+    asked = 0
+
+    def after_three() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 3
+
+    found = batcher.ask(CHAT.prompt(texts[0]), stop=after_three)
+    assert not found.finished and found.tokens < LIMIT and expected[0].startswith(found.text)
+
+
+def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str], expected: list[str]) -> None:
+    with pytest.raises(InputError, match=f"context of {LENGTH} tokens"):
+        batcher.ask(CHAT.prompt("长" * LENGTH))
+    assert batcher.ask(CHAT.prompt(texts[0])).text == expected[0]
+
+
+def test_what_is_closed_says_so(model: Path) -> None:
+    made = Batcher(model, length=LENGTH, limit=LIMIT, end=CHAT.end)
+    made.close()
+    made.close()
+    with pytest.raises(RuntimeFailure, match="was closed"):
+        made.ask("x")
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(64))
+    with pytest.raises(ModelError, match=r"cannot load .*m\.gguf"):
+        Batcher(tmp_path / "m.gguf", length=LENGTH, limit=LIMIT, end=CHAT.end)
+
+
+@pytest.mark.parametrize("change", ["default", "version"])
+def test_another_library_is_noticed_and_the_slower_way_stays(
+    change: str, model: Path, texts: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if change == "default":
+        monkeypatch.setitem(llama._FIELDS, "n_batch", (4, "I", 4096))
+    else:
+        monkeypatch.setattr(llama, "wheel_version", lambda: "2027.1.1")
+    monkeypatch.setattr(llama, "functions", llama.functions.__wrapped__)
+    with pytest.raises(llama.NotKnown, match=r"n_batch|only 2026\.10"):
+        Batcher(model, length=LENGTH, limit=LIMIT, end=CHAT.end)
+    with LlamaCpp(model) as runtime, pytest.warns(UserWarning, match="one by one"):
+        assert runtime.generate(texts[0]).text == expected[0]

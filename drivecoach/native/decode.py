@@ -186,4 +186,5 @@ def _log_sums(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """log(sum(exp)) of each row, in 64 bits."""
     most: np.ndarray[Any, Any] = logits.max(axis=1)
     sums: np.ndarray[Any, Any] = np.exp(logits - most[:, None]).sum(axis=1, dtype=np.float64)
-    return most + np.log(sums)
+    totals: np.ndarray[Any, Any] = most + np.log(sums)
+    return totals

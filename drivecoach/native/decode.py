@@ -16,7 +16,7 @@ import numpy as np
 
 from drivecoach.native.llama import Context
 
-Ids = Sequence[int]
+Ids = list[int]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Row:
     """A prompt, and what its answer is held against or thought to be; ids of tokens."""
 
     prompt: Ids
-    draft: Ids = ()
+    draft: Ids = field(default_factory=list)
     """With its end token, where the answer is whole."""
 
 
@@ -124,7 +124,7 @@ def _fill(context: Context, rows: Sequence[Row]) -> list[tuple[int, int]]:
     context.clear()
     context.begin()
     path = np.empty(0, dtype=np.int64)
-    before: Ids = ()
+    before: Ids = []
     wanted = 0
     places = []
     for sequence, row in enumerate(rows):
@@ -161,7 +161,7 @@ def _batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
     """Places in ``rows``, sorted by prompt and cut so that each batch fits the context."""
     batch: list[int] = []
     tokens = outputs = 0
-    before: Ids = ()
+    before: Ids = []
     for at in sorted(range(len(rows)), key=lambda at: rows[at].prompt):
         row = rows[at]
         fed = len(_fed(context, row))
@@ -184,5 +184,7 @@ def pieces(context: Context, tokens: Iterable[int]) -> str:
 
 def _log_sums(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """log(sum(exp)) of each row, in 64 bits."""
-    most = logits.max(axis=1)
-    return most + np.log(np.exp(logits - most[:, None]).sum(axis=1, dtype=np.float64))
+    most: np.ndarray[Any, Any] = logits.max(axis=1)
+    sums: np.ndarray[Any, Any] = np.exp(logits - most[:, None]).sum(axis=1, dtype=np.float64)
+    totals: np.ndarray[Any, Any] = most + np.log(sums)
+    return totals

@@ -57,7 +57,7 @@ def ask(
     elif outcome.answer is not None:
         show.stdout.print(printable(knowledge.write_answer(outcome.answer)), markup=False)
     if outcome.reason and outcome.status == "valid":  # the guard's replacement
-        show.stderr.print(f"note: {outcome.reason}", markup=False)
+        show.note(outcome.reason)
     if outcome.status != "valid":
         show.stderr.print(f"{outcome.status}: {outcome.reason}", markup=False)
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 # Sensor lines through a pipe: some-logger | pipe.sh [options of drivecoach infer]; a spoken sentence a line comes out.
 set -euo pipefail
 
-drivecoach infer - -o - --guard replace "$@" |
+drivecoach infer - -o - --guard strict "$@" |
   python3 -c '
 import json, sys
 

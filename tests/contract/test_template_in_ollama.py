@@ -59,7 +59,7 @@ def test_every_conversation_is_rendered_as_in_training(served: tuple[OllamaHost,
 def test_a_template_names_thinking_or_nothing_but_completion(served: tuple[OllamaHost, str, Chat]) -> None:
     host, model, chat = served
     thinks = [] if chat.thinking == "strip" else ["thinking"]
-    assert sorted(host.show(model)["capabilities"]) == ["completion", *thinks]
+    assert sorted(host.show(model).capabilities) == ["completion", *thinks]
 
 
 def test_the_interpreter_of_our_tests_renders_what_ollama_renders(served: tuple[OllamaHost, str, Chat]) -> None:

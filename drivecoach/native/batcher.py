@@ -7,7 +7,6 @@ one is decoded by all cores together.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.native import decode
-from drivecoach.native.llama import SMALL, Context
+from drivecoach.native.llama import Context, decoders
 
 SEQUENCES = 32
 """Rows of one batch at most."""
@@ -29,7 +28,7 @@ _CELLS = 16 * 1024
 _LOGITS = 64 << 20
 """Bytes of logits of one batch at most."""
 
-Never = Callable[[], bool]
+Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Greedy:
 class _Asked:
     prompt: str
     draft: str
-    stop: Never | None
+    stop: Stop | None
     answer: Future[Greedy] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -61,8 +60,7 @@ class Batcher:
     """
 
     def __init__(self, path: Path, *, length: int, limit: int, end: str) -> None:
-        cores = os.cpu_count() or 1
-        decoders, threads = (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
+        count, threads = decoders(path)
         tokens = max(TOKENS, length)
         sequences = max(1, min(SEQUENCES, (_CELLS - tokens) // limit))
         self._contexts = [
@@ -74,13 +72,12 @@ class Batcher:
                 logits=_LOGITS,
                 threads=threads,
             )
-            for _ in range(decoders)
+            for _ in range(count)
         ]
-        self.rows = sequences * decoders
-        """How many rows are decoded at once; more only wait."""
         self._length, self._limit, self._end = length, limit, end
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
+        self._closing = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, args=(context,), name="decode", daemon=True)
             for context in self._contexts
@@ -88,30 +85,29 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def ask(self, prompt: str, draft: str = "", stop: Never | None = None) -> Greedy:
+    def ask(self, prompt: str, draft: str = "", stop: Stop | None = None) -> Greedy:
         """The greedy continuation of a rendered prompt; ``draft``: what it may be, as a whole.
 
         Raises InputError for a prompt that is too long, RuntimeFailure once closed.
         """
-        if self._closed:
-            raise _closed()
         asked = _Asked(prompt, draft, stop)
-        self._waiting.put(asked)
+        with self._closing:  # or it might be put where nobody looks any more
+            if self._closed:
+                raise _closed()
+            self._waiting.put(asked)
         return asked.answer.result()
 
     def close(self) -> None:
         """Finish what is asked already, then free the model."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
         for _ in self._threads:
             self._waiting.put(None)
         for thread, context in zip(self._threads, self._contexts, strict=True):
             thread.join()
             context.close()
-        while not self._waiting.empty():
-            if (left := self._waiting.get()) is not None:  # asked while it was being closed
-                left.answer.set_exception(_closed())
 
     def _work(self, context: Context) -> None:
         while (first := self._waiting.get()) is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from drivecoach.errors import ModelError
 from drivecoach.native.llama import Context
 
 Ids = list[int]
@@ -171,6 +172,11 @@ def _batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
             yield batch
             batch, tokens, outputs = [], 0, 0
             needed = len(row.prompt) + fed
+        if needed > context.tokens or 1 + fed > context.outputs:
+            raise ModelError(
+                f"a row of {needed:,} tokens is longer than the {context.tokens:,} that are decoded at once",
+                hint="shorten it, or raise export.num_ctx in the recipe and export again",
+            )
         batch.append(at)
         tokens, outputs, before = tokens + needed, outputs + 1 + fed, row.prompt
     if batch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from drivecoach.native import decode
 from drivecoach.native.decode import Verdict
-from drivecoach.native.llama import SMALL, Context
+from drivecoach.native.llama import Context, decoders
 
 _WINDOW = 2048
 """Rows that are sorted together, so that neighbours share most of their prompts."""
@@ -25,13 +24,12 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
     ``length``: the model's context in tokens; ``end``: the text that ends an answer. Memory holds a few thousand rows.
     Raises ModelError for a model that cannot be loaded and for a row that is longer than its context.
     """
-    cores = os.cpu_count() or 1
-    decoders, threads = (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
+    count, threads = decoders(path)
     tokens = max(_TOKENS, length)
     contexts: queue.SimpleQueue[Context] = queue.SimpleQueue()
     made = [
         Context(path, cells=tokens, tokens=tokens, sequences=_SEQUENCES, logits=_LOGITS, threads=threads)
-        for _ in range(decoders)
+        for _ in range(count)
     ]
     for context in made:
         contexts.put(context)
@@ -48,10 +46,10 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
     rest = iter(rows)
     under_way: deque[Future[list[Verdict]]] = deque()
     try:
-        with ThreadPoolExecutor(decoders) as pool:
+        with ThreadPoolExecutor(count) as pool:
             while window := list(islice(rest, _WINDOW)):
                 under_way.append(pool.submit(work, window))
-                if len(under_way) > 2 * decoders:
+                if len(under_way) > 2 * count:
                     yield from under_way.popleft().result()
             while under_way:
                 yield from under_way.popleft().result()

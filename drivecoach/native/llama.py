@@ -8,6 +8,7 @@ defaults known for them, and once more with what the library says of the context
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 from collections.abc import Sequence
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_uint32, c_void_p
@@ -117,6 +118,12 @@ def functions() -> ctypes.CDLL:
     library.llama_log_set(_QUIET, None)
     library.llama_backend_init()
     return library
+
+
+def decoders(path: Path) -> tuple[int, int]:
+    """How many contexts decode a model side by side, and with how many threads each."""
+    cores = os.cpu_count() or 1
+    return (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
 
 
 class Context:

@@ -151,6 +151,11 @@ def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str
     assert batcher.ask(CHAT.prompt(texts[0])).text == expected[0]
 
 
+def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:
+    with pytest.raises(ModelError, match="longer than the 512"):
+        list(judge(model, [("长" * 600, "x")], length=LENGTH, end=CHAT.end))
+
+
 def test_what_is_closed_says_so(model: Path) -> None:
     made = Batcher(model, length=LENGTH, limit=LIMIT, end=CHAT.end)
     made.close()

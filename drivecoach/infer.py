@@ -128,10 +128,16 @@ class Engine(Generic[Input, Answer]):
         except RuntimeFailure as error:
             return Outcome(1, text, "failed", reason=flat(error))
 
-    def settle(self, value: Input, question: Question, generate: Generate | None = None) -> Outcome[Answer]:
+    def settle(
+        self,
+        value: Input,
+        question: Question,
+        generate: Generate | None = None,
+        said: Completion | InputError | None = None,
+    ) -> Outcome[Answer]:
         """The outcome for an input that was read; ``question`` holds its canonical text. Raises RuntimeFailure.
 
-        ``generate`` is asked in place of the engine's own.
+        ``generate`` is asked in place of the engine's own, unless its first answer is there already: ``said``.
         """
         generate = generate or self.generate
         best: Outcome[Answer] | None = None
@@ -139,9 +145,12 @@ class Engine(Generic[Input, Answer]):
         schema = self.domain.answer.schema if self.constrain else None
         for ask in range(self.asks):
             try:
-                completion = generate(
+                if isinstance(said, InputError):
+                    raise said
+                completion = said or generate(
                     question.text, question.history, think=question.think, seed=ask or None, schema=schema
                 )
+                said = None
             except InputError as error:
                 best = best or Outcome(1, question.text, "failed", reason=flat(error))
                 break

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.chat import Chat, read_family
 from drivecoach.chat.template import split
 from drivecoach.config import Recipe
 from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
@@ -25,7 +24,7 @@ from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate import own_pairs
 from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
-from drivecoach.export.modelfile import check_text, go_template
+from drivecoach.export.modelfile import make_chat
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, write_lines
 from drivecoach.folder import RunFolder, read_recipe
@@ -336,16 +335,3 @@ def spread(pairs: Sequence[Pair], count: int | None) -> list[Pair]:
     if count is None or count >= len(pairs):
         return list(pairs)
     return [pairs[place * len(pairs) // count] for place in range(count)]
-
-
-def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
-    """How the recipe's model is spoken to, found fit before anything is trained.
-
-    Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
-    """
-    settings = recipe.chat
-    system = domain.system if settings.system is None else settings.system
-    chat = Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
-    check_text("chat.system", system)
-    check_text("chat.template", go_template(chat))
-    return chat

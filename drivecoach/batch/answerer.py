@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic
@@ -13,8 +14,9 @@ from drivecoach.batch.hosts import Hosts, Work
 from drivecoach.batch.journal import Journal
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.infer import Answer, Engine, Generate, Input, Outcome, Question, flat
+from drivecoach.runtime import Completion
 
-WINDOW = 2048
+WINDOW = 8192
 """Rows that may wait behind one slow row; what memory holds."""
 THREADS = 64
 
@@ -27,6 +29,16 @@ class Counts:
     """Questions that were put to a model."""
     reused: int = 0
     """Rows answered from the journal or by an identical row's answer."""
+
+
+@dataclass(frozen=True)
+class _Asked(Generic[Input, Answer]):
+    """A question that is to be put to a model."""
+
+    key: str
+    value: Input
+    question: Question
+    found: Future[Outcome[Answer]]
 
 
 @dataclass
@@ -62,12 +74,15 @@ class Answerer(Generic[Input, Answer]):
         """
         window: deque[_Waiting[Answer]] = deque()
         asking: dict[str, Future[Outcome[Answer]]] = {}
+        todo: deque[_Asked[Input, Answer]] = deque()
         pool = ThreadPoolExecutor(THREADS)
         work = Work()
         try:
             for row, asked in enumerate(questions, start=1):
                 question = asked if isinstance(asked, Question) else Question(asked)
-                window.append(self._begin(row, question, asking, pool, work))
+                window.append(self._begin(row, question, asking, todo))
+                if todo:
+                    pool.submit(self._settle_some, todo, work)
                 while window and (window[0].is_done or len(window) >= WINDOW):
                     yield self._next(window, asking)
             while window:
@@ -83,10 +98,9 @@ class Answerer(Generic[Input, Answer]):
         row: int,
         question: Question,
         asking: dict[str, Future[Outcome[Answer]]],
-        pool: ThreadPoolExecutor,
-        work: Work,
+        todo: deque[_Asked[Input, Answer]],
     ) -> _Waiting[Answer]:
-        """Read an input and have it asked for, unless its answer is known or under way."""
+        """Read an input and put it among what is to be asked, unless its answer is known or under way."""
         domain = self._engine.domain
         try:
             value = domain.read_input(question.text)
@@ -99,7 +113,8 @@ class Answerer(Generic[Input, Answer]):
             known = self._journal.get(key)
         if known is None:
             self.counts.asked += 1
-            known = asking[key] = pool.submit(self._settle, key, value, question, work)
+            known = asking[key] = Future()
+            todo.append(_Asked(key, value, question, known))
         else:
             self.counts.reused += 1
         return _Waiting(row, key, known)
@@ -115,17 +130,42 @@ class Answerer(Generic[Input, Answer]):
             asking.pop(first.key, None)  # from now on the journal knows it, unless it failed
         return replace(outcome, row=first.row)
 
-    def _settle(self, key: str, value: Input, question: Question, work: Work) -> Outcome[Answer]:
+    def _settle_some(self, todo: deque[_Asked[Input, Answer]], work: Work) -> None:
+        """Ask the next question that is to be asked, or as many as one call of the runtime should have."""
+        some: list[_Asked[Input, Answer]] = []
+        together = 1 if self._engine.constrain else self._hosts.together
+        with suppress(IndexError):  # another thread may have taken them
+            while len(some) < together:
+                some.append(todo.popleft())
+        try:
+            if len(some) > 1:
+                questions = [(one.question.text, one.question.history, one.question.think) for one in some]
+                first: Sequence[Completion | InputError | None] = self._hosts.generate_all(questions, work)
+            else:
+                first = [None] * len(some)
+            outcomes: list[Outcome[Answer]] = []
+            try:
+                outcomes.extend(self._settle(one, said, work) for one, said in zip(some, first, strict=True))
+            finally:  # those before a failure are kept
+                kept = zip(some, outcomes, strict=False)
+                if self._journal is not None:
+                    self._journal.put((one.key, outcome) for one, outcome in kept if outcome.status != "failed")
+            for one, outcome in zip(some, outcomes, strict=True):
+                one.found.set_result(outcome)
+        except BaseException as error:
+            self._hosts.stop(work, error)
+            for one in some:
+                if not one.found.done():
+                    one.found.set_exception(error)
+
+    def _settle(
+        self, asked: _Asked[Input, Answer], said: Completion | InputError | None, work: Work
+    ) -> Outcome[Answer]:
+        """``said``: the first answer, where it is there already."""
         generate: Generate = partial(self._hosts.generate, work=work)
         try:
-            outcome = self._engine.settle(value, question, generate)
-            if outcome.status != "failed" and self._journal is not None:
-                self._journal.put(key, outcome)
-            return outcome
+            return self._engine.settle(asked.value, asked.question, generate, said)
         except RuntimeFailure as error:
             if work.error is not None:
                 raise
-            return Outcome(1, question.text, "failed", reason=flat(error))
-        except BaseException as error:
-            self._hosts.stop(work, error)
-            raise
+            return Outcome(1, asked.question.text, "failed", reason=flat(error))

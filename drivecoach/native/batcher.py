@@ -23,6 +23,8 @@ SEQUENCES = 32
 """Rows of one batch at most."""
 TOKENS = 512
 """Tokens of one batch at least; a longer prompt needs more."""
+_MANY = 1024
+"""Rows that one decoder takes from those that wait, at most: sorted together, they share more of their prompts."""
 _CELLS = 16 * 1024
 """Tokens that the context holds at most, unless a single row needs more: each takes memory from the start."""
 _LOGITS = 64 << 20
@@ -85,17 +87,17 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def ask(self, prompt: str, draft: str = "", stop: Stop | None = None) -> Greedy:
-        """The greedy continuation of a rendered prompt; ``draft``: what it may be, as a whole.
+    def ask(self, prompt: str, draft: str = "", stop: Stop | None = None) -> Future[Greedy]:
+        """The greedy continuation of a rendered prompt, to come; ``draft``: what it may be, as a whole.
 
-        Raises InputError for a prompt that is too long, RuntimeFailure once closed.
+        Raises RuntimeFailure once closed; the future InputError for a prompt that is too long.
         """
         asked = _Asked(prompt, draft, stop)
         with self._closing:  # or it might be put where nobody looks any more
             if self._closed:
                 raise _closed()
             self._waiting.put(asked)
-        return asked.answer.result()
+        return asked.answer
 
     def close(self) -> None:
         """Finish what is asked already, then free the model."""
@@ -112,7 +114,7 @@ class Batcher:
     def _work(self, context: Context) -> None:
         while (first := self._waiting.get()) is not None:
             batch = [first]
-            room = min(context.sequences, -(-self._waiting.qsize() // len(self._threads)))
+            room = min(_MANY, -(-self._waiting.qsize() // len(self._threads)))
             while len(batch) < room:
                 try:
                     more = self._waiting.get_nowait()

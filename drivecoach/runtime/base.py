@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from drivecoach.chat import Message
 from drivecoach.domain import JsonObject
-from drivecoach.errors import RuntimeFailure
+from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.registry import Registry
 
 TIMEOUT = 120.0
@@ -90,6 +90,22 @@ class Runtime(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A runtime that answers many inputs in one call faster than in many calls."""
+
+    together: int
+    """How many inputs one call should have at most; 1 where one at a time is as good."""
+
+    def generate_all(
+        self, questions: Sequence[tuple[str, Sequence[Message], bool]]
+    ) -> list[Completion | InputError]:
+        """What `Runtime.generate` says to each (user, history, think), or the error that it raises for this one.
+
+        Raises RuntimeFailure where none can be answered.
+        """
 
 
 class OpenRuntime(Protocol):

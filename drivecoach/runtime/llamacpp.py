@@ -10,6 +10,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +21,15 @@ from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.check import read_model
-from drivecoach.native.batcher import SEQUENCES, Batcher
+from drivecoach.native.batcher import SEQUENCES, Batcher, Greedy
 from drivecoach.native.llama import NotKnown
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 from drivecoach.runtime.grammars import GRAMMARS, lenient
 
 SLOTS = 16
 """Requests that llama.cpp's server decodes together: more do not raise its throughput on a few cores."""
+_TOGETHER = 64
+"""Inputs of one call for many."""
 TOKENS = 16 * 1024
 """Context of all slots together: every token of it takes memory from the start (115 kB for Qwen3-0.6B)."""
 
@@ -72,6 +75,7 @@ class LlamaCpp:
         self._parallel = max(1, min(SLOTS, TOKENS // self.context))
         together = (TOKENS - self.context) // self.settings["n_predict"]
         self.slots = max(self._parallel, min(2 * SEQUENCES, together)) if self._greedy else self._parallel
+        self.together = _TOGETHER if self._greedy else 1
         self.thinks = self.chat.thinking != "strip"
         self._path = path
         self._starting = threading.Lock()
@@ -112,9 +116,7 @@ class LlamaCpp:
         if schema is None and seed is None and self._greedy:
             batcher = self._batches()
             if batcher is not None:
-                draft = "" if self.thinks or history else self._draft(user)
-                found = batcher.ask(self.chat.prompt(user, history, think=think), draft, stop)
-                return Completion(found.text, found.prompt_tokens, found.tokens, found.seconds, found.finished)
+                return _completion(self._begin(batcher, user, history, think=think, stop=stop).result())
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:
@@ -133,6 +135,34 @@ class LlamaCpp:
             first.prompt_seconds + rest.prompt_seconds,
             first.completion_seconds + rest.completion_seconds,
         )
+
+    def generate_all(
+        self, questions: Sequence[tuple[str, Sequence[Message], bool]]
+    ) -> list[Completion | InputError]:
+        """As `generate` for each; all of them wait for a decoder together."""
+        batcher = self._batches() if self._greedy else None
+        begun: list[Future[Greedy] | Completion | InputError] = []
+        for user, history, think in questions:
+            try:
+                if batcher is None:
+                    begun.append(self.generate(user, history, think=think))
+                else:
+                    begun.append(self._begin(batcher, user, history, think=think))
+            except InputError as error:
+                begun.append(error)
+        return [_ended(one) if isinstance(one, Future) else one for one in begun]
+
+    def _begin(
+        self,
+        batcher: Batcher,
+        user: str,
+        history: Sequence[Message],
+        *,
+        think: bool,
+        stop: Callable[[], bool] | None = None,
+    ) -> Future[Greedy]:
+        draft = "" if self.thinks or history else self._draft(user)
+        return batcher.ask(self.chat.prompt(user, history, think=think), draft, stop)
 
     @property
     def _greedy(self) -> bool:
@@ -245,6 +275,17 @@ class LlamaCpp:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _completion(found: Greedy) -> Completion:
+    return Completion(found.text, found.prompt_tokens, found.tokens, found.seconds, found.finished)
+
+
+def _ended(answer: Future[Greedy]) -> Completion | InputError:
+    try:
+        return _completion(answer.result())
+    except InputError as error:
+        return error
 
 
 _OPENED: weakref.WeakSet[LlamaCpp] = weakref.WeakSet()

@@ -97,7 +97,8 @@ def test_a_guess_never_changes_an_answer(
         "nothing": [""] * len(texts),
     }[kind]
     with ThreadPoolExecutor(32) as pool:
-        found = list(pool.map(lambda pair: batcher.ask(CHAT.prompt(pair[0]), pair[1]), zip(texts, drafts, strict=True)))
+        asked = pool.map(lambda text, draft: batcher.ask(CHAT.prompt(text), draft).result(), texts, drafts)
+        found = list(asked)
     assert [answer.text for answer in found] == expected
 
 
@@ -141,14 +142,14 @@ def test_an_answer_stops_when_it_is_told_to(batcher: Batcher, texts: list[str], 
         asked += 1
         return asked > 3
 
-    found = batcher.ask(CHAT.prompt(texts[0]), stop=after_three)
+    found = batcher.ask(CHAT.prompt(texts[0]), stop=after_three).result()
     assert not found.finished and found.tokens < LIMIT and expected[0].startswith(found.text)
 
 
 def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str], expected: list[str]) -> None:
     with pytest.raises(InputError, match=f"context of {LENGTH} tokens"):
-        batcher.ask(CHAT.prompt("长" * LENGTH))
-    assert batcher.ask(CHAT.prompt(texts[0])).text == expected[0]
+        batcher.ask(CHAT.prompt("长" * LENGTH)).result()
+    assert batcher.ask(CHAT.prompt(texts[0])).result().text == expected[0]
 
 
 def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:

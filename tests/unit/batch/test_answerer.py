@@ -226,7 +226,7 @@ def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> Non
     with Journal(path, DRIVING, {"model": "a"}) as journal:
         with pytest.raises(StorageError, match="another process"):
             Journal(path, DRIVING, {"model": "a"})
-        journal.put("状态", Outcome(1, "状态", "valid"))
+        journal.put([("状态", Outcome(1, "状态", "valid"))])
     with pytest.raises(StorageError, match="other settings"):
         Journal(path, DRIVING, {"model": "b"})
     path.write_bytes(b"not a database, but long enough to be read as one" * 40)
@@ -237,7 +237,7 @@ def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> Non
 def test_a_journal_without_answers_belongs_to_nobody(tmp_path: Path) -> None:
     Journal(tmp_path / "j", DRIVING, {"model": "mistyped"}).close()
     with Journal(tmp_path / "j", DRIVING, {"model": "b"}) as journal:
-        journal.put("状态", Outcome(1, "状态", "valid"))
+        journal.put([("状态", Outcome(1, "状态", "valid"))])
     with pytest.raises(StorageError, match="other settings"):
         Journal(tmp_path / "j", DRIVING, {"model": "mistyped"})
 

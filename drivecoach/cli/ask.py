@@ -173,9 +173,10 @@ def domain_of(metadata: Mapping[str, object], model: str, override: str | None, 
     A run folder's model has the domain of its recipe, wherever that lies.
     """
     from drivecoach.domains.stored import find_domain
-    from drivecoach.pipeline import Run
 
     if override is None and _is_run(model):
+        from drivecoach.pipeline import Run
+
         domain = Run.open(Path(model)).domain
     else:
         found = find_domain(metadata, model, override)

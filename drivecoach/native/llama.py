@@ -120,9 +120,14 @@ def functions() -> ctypes.CDLL:
     return library
 
 
+def cores_here() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def decoders(path: Path) -> tuple[int, int]:
     """How many contexts decode a model side by side, and with how many threads each."""
-    cores = os.cpu_count() or 1
+    cores = cores_here()
     return (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
 
 

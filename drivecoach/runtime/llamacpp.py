@@ -22,7 +22,7 @@ from drivecoach.domains.stored import find_domain
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.check import read_model
 from drivecoach.native.batcher import SEQUENCES, Batcher, Greedy
-from drivecoach.native.llama import NotKnown
+from drivecoach.native.llama import NotKnown, cores_here
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 from drivecoach.runtime.grammars import GRAMMARS, lenient
 
@@ -328,8 +328,8 @@ def _start(path: Path, context: int, slots: int) -> Any:
     parameters.model.path = str(path)
     parameters.n_ctx = context * slots
     parameters.n_parallel = slots
-    parameters.cpuparams.n_threads = os.cpu_count() or 1
-    parameters.cpuparams_batch.n_threads = os.cpu_count() or 1
+    parameters.cpuparams.n_threads = cores_here()
+    parameters.cpuparams_batch.n_threads = cores_here()
     parameters.api_keys = [secrets.token_urlsafe(32)]
     parameters.cors_origins = ""
     parameters.verbosity = -1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic
 
@@ -39,6 +40,14 @@ class _Asked(Generic[Input, Answer]):
     value: Input
     question: Question
     found: Future[Outcome[Answer]]
+
+
+@dataclass(frozen=True)
+class _Todo(Generic[Input, Answer]):
+    """What is to be asked, and how many threads are free to."""
+
+    questions: deque[_Asked[Input, Answer]] = field(default_factory=deque)
+    idle: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(THREADS))
 
 
 @dataclass
@@ -74,15 +83,15 @@ class Answerer(Generic[Input, Answer]):
         """
         window: deque[_Waiting[Answer]] = deque()
         asking: dict[str, Future[Outcome[Answer]]] = {}
-        todo: deque[_Asked[Input, Answer]] = deque()
+        todo: _Todo[Input, Answer] = _Todo()
         pool = ThreadPoolExecutor(THREADS)
         work = Work()
         try:
             for row, asked in enumerate(questions, start=1):
                 question = asked if isinstance(asked, Question) else Question(asked)
                 window.append(self._begin(row, question, asking, todo))
-                if todo:
-                    pool.submit(self._settle_some, todo, work)
+                if todo.questions and todo.idle.acquire(blocking=False):
+                    pool.submit(self._settle_all, todo, work)
                 while window and (window[0].is_done or len(window) >= WINDOW):
                     yield self._next(window, asking)
             while window:
@@ -98,7 +107,7 @@ class Answerer(Generic[Input, Answer]):
         row: int,
         question: Question,
         asking: dict[str, Future[Outcome[Answer]]],
-        todo: deque[_Asked[Input, Answer]],
+        todo: _Todo[Input, Answer],
     ) -> _Waiting[Answer]:
         """Read an input and put it among what is to be asked, unless its answer is known or under way."""
         domain = self._engine.domain
@@ -114,7 +123,7 @@ class Answerer(Generic[Input, Answer]):
         if known is None:
             self.counts.asked += 1
             known = asking[key] = Future()
-            todo.append(_Asked(key, value, question, known))
+            todo.questions.append(_Asked(key, value, question, known))
         else:
             self.counts.reused += 1
         return _Waiting(row, key, known)
@@ -130,13 +139,24 @@ class Answerer(Generic[Input, Answer]):
             asking.pop(first.key, None)  # from now on the journal knows it, unless it failed
         return replace(outcome, row=first.row)
 
-    def _settle_some(self, todo: deque[_Asked[Input, Answer]], work: Work) -> None:
+    def _settle_all(self, todo: _Todo[Input, Answer], work: Work) -> None:
+        """Work until nothing is left to be asked."""
+        working = True
+        while working:
+            while todo.questions:
+                self._settle_some(todo, work)
+            todo.idle.release()
+            working = bool(todo.questions) and todo.idle.acquire(blocking=False)  # what came before the release woke nobody
+
+    def _settle_some(self, todo: _Todo[Input, Answer], work: Work) -> None:
         """Ask the next question that is to be asked, or as many as one call of the runtime should have."""
         some: list[_Asked[Input, Answer]] = []
         together = 1 if self._engine.constrain else self._hosts.together
         with suppress(IndexError):  # another thread may have taken them
             while len(some) < together:
-                some.append(todo.popleft())
+                some.append(todo.questions.popleft())
+        if not some:
+            return
         try:
             if len(some) > 1:
                 questions = [(one.question.text, one.question.history, one.question.think) for one in some]

@@ -134,7 +134,7 @@ class Batcher:
                 if len(prompt) >= self._length:
                     asked.answer.set_exception(_too_long(self._length))
                     continue
-                draft = context.tokenize(asked.draft + self._end) if asked.draft else []
+                draft = context.tokenize_again(asked.draft + self._end) if asked.draft else []
                 most = min(self._limit, self._length - len(prompt), context.outputs - 1)
                 rows.append(decode.Row(prompt, draft[:most]))
                 whose.append(asked)

@@ -37,7 +37,10 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
     def work(window: list[tuple[str, str]]) -> list[Verdict]:
         context = contexts.get()
         try:
-            asked = [decode.Row(context.tokenize(prompt), context.tokenize(answer + end)) for prompt, answer in window]
+            asked = [
+                decode.Row(context.tokenize(prompt), context.tokenize_again(answer + end))
+                for prompt, answer in window
+            ]
             verdicts = dict(decode.judge(context, asked))
         finally:
             contexts.put(context)

@@ -146,7 +146,8 @@ class Answerer(Generic[Input, Answer]):
             while todo.questions:
                 self._settle_some(todo, work)
             todo.idle.release()
-            working = bool(todo.questions) and todo.idle.acquire(blocking=False)  # what came before the release woke nobody
+            # What came before the release woke nobody.
+            working = bool(todo.questions) and todo.idle.acquire(blocking=False)
 
     def _settle_some(self, todo: _Todo[Input, Answer], work: Work) -> None:
         """Ask the next question that is to be asked, or as many as one call of the runtime should have."""

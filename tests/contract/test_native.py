@@ -152,6 +152,15 @@ def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str
     assert batcher.ask(CHAT.prompt(texts[0])).result().text == expected[0]
 
 
+def test_many_in_one_call_are_each_answered_as_alone(model: Path, texts: list[str], expected: list[str]) -> None:
+    asked = [*texts[:3], "长" * LENGTH, "<|im_start|>", *texts[3:]]
+    with LlamaCpp(model) as runtime:
+        found = runtime.generate_all([(text, (), True) for text in asked])
+    errors = [found.pop(3), found.pop(3)]
+    assert [isinstance(error, InputError) for error in errors] == [True, True]
+    assert [one.text if not isinstance(one, InputError) else "" for one in found] == expected
+
+
 def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:
     with pytest.raises(ModelError, match="longer than the 512"):
         list(judge(model, [("长" * 600, "x")], length=LENGTH, end=CHAT.end))

@@ -204,7 +204,7 @@ class Judge:
 
     def __init__(self, source: SourceConfig, name: str, table: Columns, control: re.Pattern[str]) -> None:
         self._source, self._name, self._table, self._control = source, name, table, control
-        self._domain = domain = table.domain
+        self.domain = domain = table.domain
         keep = lru_cache(maxsize=_KEPT)
         self._input = self._read_input if domain.input.node.kind == "text" else keep(self._read_input)
         self._answer = self._read_answer if domain.answer.node.kind == "text" else keep(self._read_answer)
@@ -234,12 +234,12 @@ class Judge:
 
     def _read_input(self, text: str) -> tuple[Any, str]:
         refuse_control_tokens("input", text, self._control)
-        state = self._domain.read_input(text)
-        return state, self._domain.write_input(state)
+        state = self.domain.read_input(text)
+        return state, self.domain.write_input(state)
 
     def _read_answer(self, text: str) -> tuple[Any, bytes]:
-        answer = self._domain.read_answer(text)
-        return answer, digest(self._domain.write_answer(answer))
+        answer = self.domain.read_answer(text)
+        return answer, digest(self.domain.write_answer(answer))
 
 
 def example_of(value: object, source: SourceConfig, table: Columns) -> Example:

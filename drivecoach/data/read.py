@@ -46,9 +46,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield from numbered(stream)
 
 
-def numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The lines that hold something, without their ends, each with its number from 1."""
-    for number, line in enumerate(lines, start=1):
+def numbered(lines: Iterable[str], first: int = 1) -> Iterator[tuple[int, str]]:
+    """The lines that hold something, without their ends, each with its number from ``first``."""
+    for number, line in enumerate(lines, start=first):
         if line.strip():
             yield number, line.rstrip("\r\n")
 

@@ -16,14 +16,15 @@ from pydantic import ValidationError
 from drivecoach.cli import show
 from drivecoach.cli.options import AsJson
 from drivecoach.config import SourceConfig
-from drivecoach.data import Refusal, scan
+from drivecoach.data import Refusal
 from drivecoach.data import check as check_rows
-from drivecoach.data.check import json_line
+from drivecoach.data.check import INVARIANT, json_line
 from drivecoach.data.exchange import export_table, import_table, notes_on, refuse_existing
 from drivecoach.data.formats import FORMATS, TABLE
 from drivecoach.data.generate import COUNT, LARGEST_SEED, SEED
 from drivecoach.data.generate import generate as generate_file
 from drivecoach.data.record import check_file
+from drivecoach.data.survey import survey
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import DataError, RecipeError, StorageError
@@ -140,21 +141,21 @@ def check(
         bad = files.enter_context(TemporaryFile("w+", encoding="utf-8"))
         part = files.enter_context(written_aside(accepted)) if accepted else None
         good = files.enter_context(part.open("w", encoding="utf-8")) if part else None
-        for verdict in scan([source_of(source, form, columns or [])], knowledge):
-            counts["rows"] += 1
-            if isinstance(verdict, Refusal):
-                counts[verdict.kind] += 1
-                bad.write(json_line(verdict.to_json()))
-                if json or len(refusals) < _SHOWN:
-                    refusals.append(verdict)
-                continue
-            counts["accepted"] += 1
-            if verdict.warning:
+        keep = (lambda pair: good.write(json_line(pair.to_json()))) if good else None
+        for found in survey(source_of(source, form, columns or []), knowledge, keep):
+            if isinstance(found, int):
+                counts["rows"] += found
+                counts["accepted"] += found
+            elif found.kind == INVARIANT:
                 counts["warnings"] += 1
                 if json or len(warnings) < _SHOWN:
-                    warnings.append(verdict.warning)
-            if good:
-                good.write(json_line(verdict.pair.to_json()))
+                    warnings.append(found)
+            else:
+                counts["rows"] += 1
+                counts[found.kind] += 1
+                bad.write(json_line(found.to_json()))
+                if json or len(refusals) < _SHOWN:
+                    refusals.append(found)
         refused = counts["rows"] - counts["accepted"]
         if refused or rejects:
             bad.seek(0)

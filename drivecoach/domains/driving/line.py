@@ -6,10 +6,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
+from typing import cast
 
 from pydantic import JsonValue
 
-from drivecoach.domains.driving.state import State, VehicleState, features_of
+from drivecoach.domains.driving.state import State, VehicleState, features_of, legal_states
 from drivecoach.errors import Fault, InputError
 from drivecoach.text import shown
 
@@ -31,6 +33,8 @@ def read_line(text: str, model: type[State]) -> State:
     Raises ``InputError`` with every fault at once: missing, repeated or unknown features, unknown values, and
     impossible combinations of the values that could be read; a text without any feature is one fault.
     """
+    if model is VehicleState and (canonical := _canonical(text)):
+        return cast(State, canonical)
     check_length(text, model)
     features, faults = features_of(model), list[Fault]()
     found: dict[str, list[str]] = {}
@@ -48,6 +52,41 @@ def read_line(text: str, model: type[State]) -> State:
     if not found.keys() & features.keys():
         raise _refused(model, [_foreign(shown(text) or "(empty)", model)])
     return _judged({name: given[0] for name, given in found.items()}, model, faults)
+
+
+def _canonical(text: str) -> VehicleState | None:
+    """The state of a line as `write_line` writes it, some ten times as fast; None for any other text."""
+    pieces = text[len(OPENING) : -len(CLOSING)].split("; ")
+    known = _pieces()
+    if len(pieces) != len(known) or not (text.startswith(OPENING) and text.endswith(CLOSING)):
+        return None
+    found = list(map(dict.get, known, pieces))
+    site, item, vehicle, gear, _, _, _, _, clutch, *_ = found
+    if None in found or not _are_possible(site, item, vehicle, gear, clutch):
+        return None
+    made = _some_state().__copy__()  # a state is frozen, this one is nobody's yet
+    made.__dict__.update(zip(made.__dict__, found, strict=True))
+    return made
+
+
+@cache
+def _pieces() -> list[dict[str, str]]:
+    """For every feature in its order: each ``特征:值`` and its value."""
+    features = features_of(VehicleState).items()
+    return [{f"{name}:{value}": value for value in feature.values} for name, feature in features]
+
+
+@cache
+def _some_state() -> VehicleState:
+    return next(legal_states(VehicleState))
+
+
+@cache
+def _are_possible(site: str, item: str, vehicle: str, gear: str, clutch: str) -> bool:
+    """Whether these go together: no other features of `VehicleState` can contradict each other."""
+    return not VehicleState.contradictions(
+        {"场地类型": site, "当前项目": item, "车辆类型": vehicle, "挡位": gear, "离合": clutch}
+    )
 
 
 def read_record(record: Mapping[str, JsonValue], model: type[State]) -> State:
@@ -109,8 +148,8 @@ def _foreign(found: str, model: type[VehicleState]) -> Fault:
 
 def _plain(text: str) -> str:
     """Half-width forms, no white space and no invisible characters: neither occurs in a feature or value."""
-    half = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in half if not c.isspace() and unicodedata.category(c) != "Cf")
+    half = "".join(unicodedata.normalize("NFKC", text).split())
+    return half if half.isprintable() else "".join(c for c in half if unicodedata.category(c) != "Cf")
 
 
 def _body(line: str, faults: list[Fault]) -> str:

@@ -21,7 +21,7 @@ from drivecoach.errors import InputError, RuntimeFailure, StorageError
 from drivecoach.infer import ASKS, Engine, Guard, Outcome, Question
 from drivecoach.runtime import Again, Busy, Completion, Down
 from tests.support.fault_server import UNSAFE
-from tests.support.scripted_runtime import ScriptedRuntime, right
+from tests.support.scripted_runtime import Reply, ScriptedRuntime, right
 
 STATES = [
     state
@@ -49,12 +49,11 @@ def test_outcomes_come_in_order_and_identical_states_are_asked_once() -> None:
 
 
 class InChunks(ScriptedRuntime):
-    """Takes many questions in one call; ``refused`` fails alone."""
+    """Takes many questions in one call."""
 
     together = 8
-    refused = LINES[5]
 
-    def __init__(self, answer: Callable[[str, int | None], str] = right) -> None:
+    def __init__(self, answer: Callable[[str, int | None], Reply] = right) -> None:
         super().__init__(answer, slots=2)
         self.sizes: list[int] = []
 
@@ -63,22 +62,31 @@ class InChunks(ScriptedRuntime):
     ) -> list[Completion | InputError]:
         time.sleep(0.005)  # the others come meanwhile
         self.sizes.append(len(questions))
-        return [
-            InputError("too long", hint="") if user == self.refused else self.generate(user, history, think=think)
-            for user, history, think in questions
-        ]
+        return [self._one(*question) for question in questions]
+
+    def _one(self, user: str, history: Sequence[Message], think: bool) -> Completion | InputError:
+        try:
+            return self.generate(user, history, think=think)
+        except InputError as error:
+            return error
 
 
 def test_a_runtime_that_takes_many_at_once_gets_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivecoach.batch.answerer.THREADS", 4)
-    runtime = InChunks(lambda user, seed: UNSAFE if user == LINES[7] and not seed else right(user, seed))
+
+    def answer(user: str, seed: int | None) -> Reply:
+        if user == LINES[5]:
+            return InputError("too long", hint="")
+        return UNSAFE if user == LINES[70] and not seed else right(user, seed)
+
+    runtime = InChunks(answer)
     journal = Journal(None, DRIVING, {})
     outcomes = list(answerer(runtime, journal=journal).answer_all(LINES * 2))
     assert [outcome.input for outcome in outcomes] == LINES * 2
     failed = {outcome.input: outcome.reason for outcome in outcomes if outcome.status != "valid"}
     assert failed == {LINES[5]: "too long"}
     assert runtime.sizes and 1 < max(runtime.sizes) <= 8
-    assert [asked.seed for asked in runtime.asked if asked.user == LINES[7]] == [None, 1], "asked again, alone"
+    assert [asked.seed for asked in runtime.asked if asked.user == LINES[70]] == [None, 1], "asked again, alone"
     assert journal.count() == len(LINES) - 1
 
 

@@ -41,7 +41,9 @@ def served(gguf: Path) -> Iterator[str]:
     """The address of `drivecoach serve` on the file."""
     command = [sys.executable, "-c", "from drivecoach.cli import main; main()", "serve", str(gguf), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     try:
         assert server.stdout is not None  # noqa: S101
         yield server.stdout.readline().partition(" on ")[2].split()[0]

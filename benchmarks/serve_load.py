@@ -98,7 +98,9 @@ def main() -> None:
     }
     command = ["-c", "from drivecoach.cli import main; main()", "serve", str(asked.gguf), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment)
+    server = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     figures: list[Figure] = []
     lost = 0
     try:

@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from drivecoach.errors import InputError, RuntimeFailure
+from drivecoach.errors import InputError, ModelError, RuntimeFailure
 from drivecoach.native import decode
 from drivecoach.native.llama import Context, decoders
 
@@ -62,30 +64,29 @@ class Batcher:
     """
 
     def __init__(self, path: Path, *, length: int, limit: int, end: str) -> None:
-        count, threads = decoders(path)
+        self._most, threads = decoders(path)
         tokens = max(TOKENS, length)
         sequences = max(1, min(SEQUENCES, (_CELLS - tokens) // limit))
-        self._contexts = [
-            Context(
-                path,
-                cells=tokens + sequences * limit,
-                tokens=tokens,
-                sequences=sequences,
-                logits=_LOGITS,
-                threads=threads,
-            )
-            for _ in range(count)
-        ]
+        self._open = partial(
+            Context,
+            path,
+            cells=tokens + sequences * limit,
+            tokens=tokens,
+            sequences=sequences,
+            logits=_LOGITS,
+            threads=threads,
+        )
         self._length, self._limit, self._end = length, limit, end
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._work, args=(context,), name="decode", daemon=True)
-            for context in self._contexts
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._open())
+
+    def _start(self, context: Context | None = None) -> None:
+        thread = threading.Thread(target=self._work, args=(context,), name="decode", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def ask(self, prompt: str, draft: str = "", stop: Stop | None = None) -> Future[Greedy]:
         """The greedy continuation of a rendered prompt, to come; ``draft``: what it may be, as a whole.
@@ -96,6 +97,8 @@ class Batcher:
         with self._closing:  # or it might be put where nobody looks any more
             if self._closed:
                 raise _closed()
+            if len(self._threads) < self._most and not self._waiting.empty():  # those at work have enough to do
+                self._start()
             self._waiting.put(asked)
         return asked.answer
 
@@ -107,11 +110,19 @@ class Batcher:
             self._closed = True
         for _ in self._threads:
             self._waiting.put(None)
-        for thread, context in zip(self._threads, self._contexts, strict=True):
+        for thread in self._threads:
             thread.join()
-            context.close()
 
-    def _work(self, context: Context) -> None:
+    def _work(self, context: Context | None) -> None:
+        """Decode until the batcher is closed; the first context is made before, the others where they are needed."""
+        try:
+            context = context or self._open()
+        except ModelError:  # no memory for one more: the others go on
+            return
+        with closing(context):
+            self._decode(context)
+
+    def _decode(self, context: Context) -> None:
         while (first := self._waiting.get()) is not None:
             batch = [first]
             room = min(_MANY, -(-self._waiting.qsize() // len(self._threads)))

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import http.client
+import json
 import os
 import random
 import subprocess
@@ -14,8 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median, quantiles
+from urllib.parse import urlsplit
 
-import ollama
 from common import figure, finish, in_turns, seconds
 from infer import NAME, in_ollama, served
 
@@ -24,6 +26,19 @@ from drivecoach.domains.driving import DRIVING
 
 ASKED = 300
 """Answers of one run, one after the other."""
+
+
+def over(url: str, model: str) -> Callable[[str], object]:
+    """What asks a server over one connection, by the plainest client: a heavier one would count as the server's."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+
+    def ask(line: str) -> object:
+        body = json.dumps({"model": model, "prompt": line, "stream": False})
+        connection.request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())["response"]
+
+    return ask
 
 
 def main() -> None:
@@ -47,29 +62,29 @@ def main() -> None:
 
     def cold(code: list[str]) -> float:
         start = time.perf_counter()
-        subprocess.run([sys.executable, *code], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, *code], check=True, stdout=subprocess.DEVNULL, env=environment)
         return 1000 * (time.perf_counter() - start)
 
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = ["-c", "from drivecoach.cli import main; main()", "ask", lines[0], "--model", str(gguf), "--guard", "off"]
     host = os.environ.get("OLLAMA_HOST")
     with Coach(gguf) as coach, served(gguf) as url:
-        client = ollama.Client(host=url)
         ways = {
             "process": each("process", coach.ask),
-            "serve": each("serve", lambda line: client.generate("goDrive", line)),
+            "serve": each("serve", over(url, "goDrive")),
             "cold": lambda: cold(command),
             "empty": lambda: cold(["-c", "pass"]),
         }
         for way in list(ways.values()):  # the first is slower everywhere
             way()
-        high.clear()
         if host:
-            other = ollama.Client(host=host)
             with in_ollama(gguf, host):
-                other.generate(NAME, lines[0])
-                ways["ollama"] = each("ollama", lambda line: other.generate(NAME, line))
+                ways["ollama"] = each("ollama", over(f"http://{host}", NAME))
+                ways["ollama"]()
+                high.clear()
                 times = in_turns(ways)
         else:
+            high.clear()
             times = in_turns(ways)
     adds = [over - alone for over, alone in zip(times["serve"], times["process"], strict=True)]
     unit = "ms"

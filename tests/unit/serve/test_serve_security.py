@@ -195,14 +195,12 @@ def test_a_head_without_end_is_refused(server: str) -> None:
     with socket.create_connection((host, int(port)), timeout=10) as client:
         client.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
-        sent, answer = 0, b""
+        sent = 0
         client.sendall(b"GET / HTTP/1.1\r\nX: ")
         with suppress(OSError):  # closed while more is sent
-            while sent < 1 << 20:
-                sent += client.send(b"x" * 4096)
-        with suppress(OSError):
-            answer = client.recv(4096)
-    assert sent < 1 << 20 or answer.startswith(b"HTTP/1.1 400")
+            while sent < 64 << 20:  # more than any buffer between the two
+                sent += client.send(b"x" * (1 << 16))
+    assert sent < 64 << 20
 
 
 def test_connections_that_never_finish_a_head_are_closed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,8 @@ def connections(server: str, count: int) -> list[socket.socket]:
     return [socket.create_connection((host, int(port)), timeout=20) for _ in range(count)]
 
 
-def test_a_head_without_end_is_refused(server: str) -> None:
+def test_a_head_without_end_is_refused(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Protocol, "head_seconds", 600)
     host, port = server.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as client:
         client.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 UNSLOTH := unsloth==2026.10.9 unsloth_zoo==2026.10.9
 UNSLOTH_NEEDS := bitsandbytes triton torchao tyro cut_cross_entropy einops msgspec hf_transfer protobuf wheel
 
-.PHONY: demo test lint install clean
+MODEL := runs/nano/export/goDrive-q4_K_M.gguf
+
+.PHONY: demo test lint bench install clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +30,11 @@ $(VENV)/.tested: $(VENV)/.installed Makefile
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest
+
+# About an hour on two cores, which nothing else should use. OLLAMA_HOST names an Ollama to compare with.
+bench: $(VENV)/.tested
+	test -f $(MODEL) || $(MAKE) demo
+	$(BIN)/python benchmarks/all.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -17,8 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import RUNS, figure, finish, in_turns
+from infer import old_way
 
-from drivecoach.domains.driving import DRIVING, State
+from drivecoach.domains.driving import DRIVING
+from drivecoach.domains.driving.state import VehicleState
 from drivecoach.native.decode import Verdict
 from drivecoach.native.judge import judge
 from drivecoach.runtime.llamacpp import SLOTS, LlamaCpp
@@ -34,24 +36,24 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     asked = parser.parse_args()
     states = list(DRIVING.inputs())
-    with LlamaCpp(asked.gguf) as runtime:
+    with LlamaCpp(asked.gguf) as runtime, old_way(asked.gguf) as server:
 
-        def judged(some: Sequence[State]) -> list[Verdict]:
+        def judged(some: Sequence[VehicleState]) -> list[Verdict]:
             rows = (
                 (runtime.chat.prompt(DRIVING.write_input(state)), DRIVING.write_answer(DRIVING.teach(state)))
                 for state in some
             )
             return list(judge(asked.gguf, rows, length=runtime.context, end=runtime.chat.end))
 
-        def by_server(some: Sequence[State]) -> list[str]:
+        def by_server(some: Sequence[VehicleState]) -> list[str]:
             prompts = [runtime.chat.prompt(DRIVING.write_input(state)) for state in some]
             with ThreadPoolExecutor(SLOTS) as pool:
-                return [completion.text for completion in pool.map(runtime.complete, prompts)]
+                return [completion.text for completion in pool.map(server.complete, prompts)]
 
         start = time.perf_counter()
         verdicts = judged(states)
         minutes = (time.perf_counter() - start) / 60
-        runtime.complete("x")  # the server is there before it is measured
+        server.complete("x")  # the server is there before it is measured
         sample = random.Random(1).sample(states, SAMPLE)
 
         def rate(work: object) -> float:
@@ -81,7 +83,7 @@ def main() -> None:
     )
 
 
-def _generated(runtime: LlamaCpp, states: Sequence[State]) -> list[str]:
+def _generated(runtime: LlamaCpp, states: Sequence[VehicleState]) -> list[str]:
     found = runtime.generate_all([(DRIVING.write_input(state), (), True) for state in states])
     return [getattr(one, "text", "") for one in found]
 

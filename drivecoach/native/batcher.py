@@ -44,6 +44,8 @@ class Greedy:
     tokens: int
     seconds: float
     """From the question to the answer, waiting included."""
+    decoding: float
+    """Seconds of it in which its batch was decoded."""
     finished: bool
 
 
@@ -138,6 +140,7 @@ class Batcher:
             self._answer(context, batch)
 
     def _answer(self, context: Context, batch: list[_Asked]) -> None:
+        begun = time.perf_counter()
         try:
             rows, whose = [], []
             for asked in batch:
@@ -153,8 +156,9 @@ class Batcher:
             for at, written in decode.write(context, rows, limits, [asked.stop for asked in whose]):
                 asked = whose[at]
                 text = decode.pieces(context, written.tokens)
-                seconds = time.perf_counter() - asked.since
-                found = Greedy(text, len(rows[at].prompt), len(written.tokens), seconds, written.finished)
+                now = time.perf_counter()
+                counts = len(rows[at].prompt), len(written.tokens)
+                found = Greedy(text, *counts, now - asked.since, now - begun, written.finished)
                 asked.answer.set_result(found)
         except BaseException as error:  # whoever waits must hear of it, whatever it was
             for asked in batch:

@@ -110,17 +110,13 @@ class LlamaCpp:
     ) -> Completion:
         """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained.
 
-        Greedy answers are decoded in batches with those of other threads (`drivecoach.native`), the rest by llama.cpp's
-        server. ``stop`` is asked at every token, and ends the answer there when it says True.
+        ``stop`` is asked at every token, and ends the answer there when it says True.
         """
-        if schema is None and seed is None and self._greedy:
-            batcher = self._batches()
-            if batcher is not None:
-                return _completion(self._begin(batcher, user, history, think=think, stop=stop).result())
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:
-            return self.complete(prompt, again, stop=stop)
+            draft = "" if self.thinks or history else self.draft(user)
+            return self.complete(prompt, again, stop=stop, draft=draft)
         if not (self.thinks and think):
             return self.complete(prompt, {**again, "json_schema": schema}, stop=stop)
         first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]}, stop=stop)
@@ -140,37 +136,28 @@ class LlamaCpp:
         self, questions: Sequence[tuple[str, Sequence[Message], bool]]
     ) -> list[Completion | InputError]:
         """As `generate` for each; all of them wait for a decoder together."""
-        batcher = self._batches() if self._greedy else None
+        batcher = self._batches({})
         begun: list[Future[Greedy] | Completion | InputError] = []
         for user, history, think in questions:
             try:
                 if batcher is None:
                     begun.append(self.generate(user, history, think=think))
                 else:
-                    begun.append(self._begin(batcher, user, history, think=think))
+                    draft = "" if self.thinks or history else self.draft(user)
+                    begun.append(batcher.ask(self.chat.prompt(user, history, think=think), draft))
             except InputError as error:
                 begun.append(error)
         return [_ended(one) if isinstance(one, Future) else one for one in begun]
-
-    def _begin(
-        self,
-        batcher: Batcher,
-        user: str,
-        history: Sequence[Message],
-        *,
-        think: bool,
-        stop: Callable[[], bool] | None = None,
-    ) -> Future[Greedy]:
-        draft = "" if self.thinks or history else self._draft(user)
-        return batcher.ask(self.chat.prompt(user, history, think=think), draft, stop)
 
     @property
     def _greedy(self) -> bool:
         return bool(self.settings["temperature"] == 0)
 
-    def _batches(self) -> Batcher | None:
-        """What decodes greedy answers together; None where the library is not the one that is known."""
+    def _batches(self, settings: Mapping[str, Any]) -> Batcher | None:
+        """What decodes greedy answers together; None for others, and where the library is not the one that is known."""
         _check_process()
+        if not self._greedy or settings:
+            return None
         with self._starting:
             if self._closed:
                 raise RuntimeFailure(f"{self.name} was closed", hint="open it again, or ask before it is closed")
@@ -188,7 +175,7 @@ class LlamaCpp:
                     warnings.warn(f"{error.message}; answers are decoded one by one, which is slower", stacklevel=2)
             return self._batcher
 
-    def _draft(self, user: str) -> str:
+    def draft(self, user: str) -> str:
         """What the model's own domain would answer: a guess that is checked in the same decode, never trusted."""
         domain = self._domain
         if domain is None or not domain.has_teacher:
@@ -213,12 +200,16 @@ class LlamaCpp:
         emit: Callable[[str], bool] | None = None,
         *,
         stop: Callable[[], bool] | None = None,
+        draft: str = "",
     ) -> Completion:
         """Continue a rendered prompt; ``settings`` override the model's own, by llama.cpp's names.
 
         ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True; so does
-        ``stop``, which gets nothing.
+        ``stop``, which gets nothing. Greedy answers that are wanted whole are decoded in batches with those of other
+        threads (`drivecoach.native`), where ``draft`` is what the answer may be; the rest by llama.cpp's server.
         """
+        if emit is None and (batcher := self._batches(settings or {})) is not None:
+            return _completion(batcher.ask(prompt, draft, stop).result())
         engine = self._engine()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}
@@ -278,7 +269,17 @@ class LlamaCpp:
 
 
 def _completion(found: Greedy) -> Completion:
-    return Completion(found.text, found.prompt_tokens, found.tokens, found.seconds, found.finished)
+    """Prompt and answer are decoded together: the time is divided among their tokens."""
+    each = found.decoding / (found.prompt_tokens + found.tokens or 1)
+    return Completion(
+        found.text,
+        found.prompt_tokens,
+        found.tokens,
+        found.seconds,
+        found.finished,
+        prompt_seconds=each * found.prompt_tokens,
+        completion_seconds=each * found.tokens,
+    )
 
 
 def _ended(answer: Future[Greedy]) -> Completion | InputError:

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from drivecoach.errors import RuntimeFailure
 
+_BACKLOG = 2048
 GRACE = 30
 """Seconds that answers under way get when the server is told to stop."""
 
@@ -39,6 +40,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # now, since the address is told before the loop runs
     except (OSError, ValueError, TypeError, OverflowError) as error:  # all but the first: no address at all
         listener.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE

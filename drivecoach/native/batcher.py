@@ -7,6 +7,7 @@ one is decoded by all cores together.
 
 from __future__ import annotations
 
+import codecs
 import queue
 import threading
 import time
@@ -33,6 +34,7 @@ _LOGITS = 64 << 20
 """Bytes of logits of one batch at most."""
 
 Stop = Callable[[], bool]
+Emit = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class _Asked:
     prompt: str
     draft: str
     stop: Stop | None
+    emit: Emit | None
     answer: Future[Greedy] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -90,12 +93,17 @@ class Batcher:
         self._threads.append(thread)
         thread.start()
 
-    def ask(self, prompt: str, draft: str = "", stop: Stop | None = None) -> Future[Greedy]:
+    def ask(
+        self, prompt: str, draft: str = "", stop: Stop | None = None, emit: Emit | None = None
+    ) -> Future[Greedy]:
         """The greedy continuation of a rendered prompt, to come; ``draft``: what it may be, as a whole.
+
+        ``emit`` gets the text as it grows, each piece once; it, or ``stop``, ends the answer by True. The thread that
+        decodes calls both.
 
         Raises RuntimeFailure once closed; the future InputError for a prompt that is too long.
         """
-        asked = _Asked(prompt, draft, stop)
+        asked = _Asked(prompt, draft, stop, emit)
         with self._closing:  # or it might be put where nobody looks any more
             if self._closed:
                 raise _closed()
@@ -153,9 +161,12 @@ class Batcher:
                 rows.append(decode.Row(prompt, draft[:most]))
                 whose.append(asked)
             limits = [min(self._limit, self._length - len(row.prompt)) for row in rows]
-            for at, written in decode.write(context, rows, limits, [asked.stop for asked in whose]):
-                asked = whose[at]
+            watches = [_Watch(context, asked.stop, asked.emit) if asked.stop or asked.emit else None for asked in whose]
+            for at, written in decode.write(context, rows, limits, watches):
+                asked, watch = whose[at], watches[at]
                 text = decode.pieces(context, written.tokens)
+                if watch is not None:
+                    watch.end(written.tokens)
                 now = time.perf_counter()
                 counts = len(rows[at].prompt), len(written.tokens)
                 found = Greedy(text, *counts, now - asked.since, now - begun, written.finished)
@@ -164,6 +175,31 @@ class Batcher:
             for asked in batch:
                 if not asked.answer.done():
                     asked.answer.set_exception(error)
+
+
+class _Watch:
+    """Hands an answer on as it grows, and says when to stop."""
+
+    def __init__(self, context: Context, stop: Stop | None, emit: Emit | None) -> None:
+        self._context, self._stop, self._emit = context, stop, emit
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+        self._seen = 0
+
+    def __call__(self, tokens: decode.Ids) -> bool:
+        left = self._tell(tokens, is_whole=False)
+        return left or (self._stop is not None and self._stop())
+
+    def end(self, tokens: decode.Ids) -> None:
+        """The answer is whole: what is left of it."""
+        self._tell(tokens, is_whole=True)
+
+    def _tell(self, tokens: decode.Ids, *, is_whole: bool) -> bool:
+        if self._emit is None:
+            return False
+        new = b"".join(map(self._context.piece, tokens[self._seen :]))
+        self._seen = len(tokens)
+        text = self._characters.decode(new, is_whole)
+        return bool(text) and self._emit(text)
 
 
 def _too_long(length: int) -> InputError:

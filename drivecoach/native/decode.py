@@ -18,6 +18,8 @@ from drivecoach.errors import ModelError
 from drivecoach.native.llama import Context
 
 Ids = list[int]
+Watch = Callable[[Ids], bool]
+"""Gets an answer's tokens so far, after each; True ends it there."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
 
 
 def write(
-    context: Context, rows: Sequence[Row], limits: Sequence[int], stops: Sequence[Callable[[], bool] | None] = ()
+    context: Context, rows: Sequence[Row], limits: Sequence[int], watches: Sequence[Watch | None] = ()
 ) -> Iterator[tuple[int, Written]]:
     """The greedy answer of every row, with the row's place in ``rows``, as they are found.
 
-    ``limits``: how many tokens each may have. ``stops``: a row is left as it is when its own says True.
+    ``limits``: how many tokens each may have. ``watches``: a row is left as it is when its own says True.
     """
     for batch in _batches(context, rows):
         chosen = [rows[at] for at in batch]
@@ -79,8 +81,10 @@ def write(
 
         def is_open(n: int, batch: list[int] = batch, answers: list[Written] = answers) -> bool:
             at, answer = batch[n], answers[n]
-            stop = stops[at] if stops else None
-            return not answer.finished and len(answer.tokens) < limits[at] and not (stop is not None and stop())
+            if answer.finished or len(answer.tokens) >= limits[at]:
+                return False
+            watch = watches[at] if watches else None
+            return watch is None or not watch(answer.tokens)
 
         still = [n for n in range(len(batch)) if is_open(n)]
         for n in set(range(len(batch))) - set(still):

@@ -205,11 +205,11 @@ class LlamaCpp:
         """Continue a rendered prompt; ``settings`` override the model's own, by llama.cpp's names.
 
         ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True; so does
-        ``stop``, which gets nothing. Greedy answers that are wanted whole are decoded in batches with those of other
-        threads (`drivecoach.native`), where ``draft`` is what the answer may be; the rest by llama.cpp's server.
+        ``stop``, which gets nothing. Greedy answers are decoded in batches with those of other threads
+        (`drivecoach.native`), where ``draft`` is what the answer may be; the rest by llama.cpp's server.
         """
-        if emit is None and (batcher := self._batches(settings or {})) is not None:
-            return _completion(batcher.ask(prompt, draft, stop).result())
+        if (batcher := self._batches(settings or {})) is not None:
+            return _completion(batcher.ask(prompt, draft, stop, emit).result())
         engine = self._engine()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}

@@ -172,7 +172,9 @@ class Api:
             )
             return JSONResponse(final(answer, answer.thinking, answer.text))
         pieces = queue.stream(
-            lambda emit, left: model.answer(prompt, settings, schema, emit, think=think, raw=raw, stop=left),
+            lambda emit, left: model.answer(
+                prompt, settings, schema, emit, think=think, raw=raw, stop=left, alone=alone
+            ),
             request.receive,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -144,6 +144,27 @@ def test_an_answer_stops_when_it_is_told_to(batcher: Batcher, texts: list[str], 
 
     found = batcher.ask(CHAT.prompt(texts[0]), stop=after_three).result()
     assert not found.finished and found.tokens < LIMIT and expected[0].startswith(found.text)
+
+
+@pytest.mark.parametrize("guess", [True, False])
+def test_an_answer_is_told_piece_by_piece_as_it_grows(
+    guess: bool, batcher: Batcher, texts: list[str], expected: list[str]
+) -> None:
+    said: list[list[str]] = [[] for _ in texts]
+
+    def hear(at: int) -> Callable[[str], bool]:
+        return lambda piece: said[at].append(piece) or False  # type: ignore[func-returns-value]
+
+    drafts = expected if guess else [""] * len(texts)
+    waiting = [
+        batcher.ask(CHAT.prompt(text), draft, emit=hear(at))
+        for at, (text, draft) in enumerate(zip(texts, drafts, strict=True))
+    ]
+    assert [answer.result().text for answer in waiting] == expected
+    assert ["".join(pieces) for pieces in said] == expected
+    assert guess or sum(map(len, said)) > 2 * len(texts)
+    left = batcher.ask(CHAT.prompt(texts[0]), emit=lambda _: True).result()
+    assert left.tokens < LIMIT and expected[0].startswith(left.text.rstrip("\N{REPLACEMENT CHARACTER}"))
 
 
 def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str], expected: list[str]) -> None:

@@ -265,7 +265,10 @@ def _key(text: str, history: Sequence[Message]) -> str:
     """What makes two pairs the same question: the input and all that stands before it."""
     if not history:
         return text
-    return json.dumps([[turn["role"], turn["content"]] for turn in history], ensure_ascii=False) + text
+    return _encoded([[turn["role"], turn["content"]] for turn in history]) + text
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _place(read: Read) -> str | int:

@@ -55,6 +55,9 @@ def read_line(text: str, model: type[State]) -> State:
     return _judged({name: given[0] for name, given in found.items()}, model, faults)
 
 
+_ATTRIBUTES = tuple(VehicleState.model_fields)
+
+
 def _canonical(text: str) -> VehicleState | None:
     """The state of a line as `write_line` writes it, some ten times as fast; None for any other text."""
     pieces = text[len(OPENING) : -len(CLOSING)].split("; ")
@@ -68,8 +71,8 @@ def _canonical(text: str) -> VehicleState | None:
     made = VehicleState.__new__(VehicleState)
     made.__setstate__(
         {
-            "__dict__": dict(zip(VehicleState.model_fields, found, strict=True)),
-            "__pydantic_fields_set__": set(VehicleState.model_fields),
+            "__dict__": dict(zip(_ATTRIBUTES, found, strict=True)),
+            "__pydantic_fields_set__": set(_ATTRIBUTES),
             "__pydantic_extra__": None,
             "__pydantic_private__": None,
         }

@@ -56,7 +56,7 @@ def driving_rows() -> Iterator[dict[str, str]]:
     while True:
         draw.shuffle(states)
         for text, answer in states:
-            if number % 1000 and number % 1001 or not row:
+            if (number % 1000 and number % 1001) or not row:
                 row = {"system": f"学员{draw.randrange(100_000):05d}", "input": text, "output": answer}
             elif not number % 1001:
                 row = {**row, "output": other if row["output"] != other else states[0][1]}
@@ -68,7 +68,7 @@ def text_rows() -> Iterator[dict[str, str]]:
     """Without an end: some 300 bytes a row."""
     number, row = 0, dict[str, str]()
     while True:
-        if number % 1000 and number % 1001 or not row:
+        if (number % 1000 and number % 1001) or not row:
             answer = f"回答 {number}: " + "前方路口有行人，请减速慢行。" * 5
             row = {"input": f"问题 {number}: 现在该怎么做？", "output": answer}
         elif not number % 1001:
@@ -116,15 +116,16 @@ def loop_over_text(path: Path) -> None:
 
 
 MEASURED = r"""
-import resource, sys
+import re, resource, sys
+from pathlib import Path
 from drivecoach.cli import main
 sys.argv = ["drivecoach", "data", "check", *sys.argv[1:]]
 try:
     main()
 except SystemExit:
     pass
-kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-print(*(resource.getrusage(kind).ru_maxrss for kind in kinds))
+own = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
+print(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
@@ -191,8 +192,8 @@ def main() -> None:
         "Data: drivecoach data check",
         figures,
         [
-            f"driving rows: {asked.rows:,} in turns; of {asked.whole:,} rows {distinct:.0%} have a state that no earlier "
-            "one has; with the trainee, 99.8% are questions of their own",
+            f"driving rows: {asked.rows:,} in turns; of {asked.whole:,} rows {distinct:.0%} have a state that no "
+            "earlier one has; with the trainee, 99.8% are questions of their own",
             "the loop compares no rows, judges no invariant and stops at the first fault; it runs on one core, the "
             "check on all",
         ],

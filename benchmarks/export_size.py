@@ -21,7 +21,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from common import figure, finish, in_turns, seconds
 
 from drivecoach.gguf.quantize import _ggml, _runs, _type_code
 from drivecoach.gguf.quantize_types import choose_types
-from drivecoach.gguf.reader import Tensor, read_header
+from drivecoach.gguf.reader import read_header
 
 LAYERS, ROWS = 28, 151_936
 TIMES = 1.5
@@ -56,7 +56,7 @@ adapted.save_pretrained(sys.argv[4])
 """
 
 EXPORT = r"""
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
 import peft, torch, transformers
 from peft import PeftModel
@@ -66,9 +66,8 @@ from drivecoach.export.merge import merge
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.writer import write_gguf
 base, adapter, out = map(Path, sys.argv[1:])
-torch.set_num_threads(int(torch.get_num_threads()))
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 found = {"imports": peak()}
 def step(name, work):
     start = time.perf_counter()
@@ -90,9 +89,9 @@ def tokenizer(folder: Path) -> None:
 
     letters = sorted(pres.ByteLevel.alphabet())
     pairs = [(left, right) for left, right in product(letters, letters)]
-    triples = [(left + middle, right) for (left, middle), right in product(pairs, letters)]
+    triples = ((left + middle, right) for (left, middle), right in product(pairs, letters))
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    merges = [*pairs, *triples[: ROWS - 300 - len(pairs) - len(letters)]]
+    merges = [*pairs, *islice(triples, ROWS - 300 - len(pairs) - len(letters))]
     pieces = [*special, *letters, *map("".join, merges)]
     made = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges))
     pattern = (
@@ -133,8 +132,11 @@ def quantize_only(source: Path) -> None:
 
     def parts() -> Iterator[tuple[int, np.ndarray]]:
         for tensor in header.tensors:
-            if types[tensor.name] != tensor.type:
-                yield from ((_type_code(types[tensor.name]), rows) for rows in _runs(data, tensor))
+            if types[tensor.name] == tensor.type:
+                continue
+            rows = data[tensor.offset : tensor.offset + tensor.nbytes].view("<f2").reshape(-1, tensor.shape[0])
+            for first, count in _runs(tensor):
+                yield _type_code(types[tensor.name]), rows[first : first + count]
 
     def one(part: tuple[int, np.ndarray]) -> None:
         code, rows = part

@@ -1,7 +1,7 @@
 """Checking pairs: every malformed, unknown, duplicate or conflicting row of a file, with its number.
 
 The rows are read twice: first to note on disk which of them hold one input, then to judge each in its order. So the
-memory does not grow with the file.
+memory does not grow with the file. Where the pairs themselves are not asked for, `survey` reads a large file once.
 """
 
 from __future__ import annotations

@@ -122,9 +122,9 @@ def _is_large_jsonl(path: Path) -> bool:
 
 def _refused(path: Path, place: _Place, first: int, others: Mapping[int, tuple[str, str]]) -> Iterator[Refusal]:
     """The rows of a chunk that are refused because of other rows."""
-    for number, line in numbered(_open(path, place), first):
+    for number, line in enumerate(_open(path, place), start=first):
         if number in others:
-            yield Refusal(number, *others[number], _value(line))
+            yield Refusal(number, *others[number], _value(line.rstrip("\r\n")))
 
 
 def _value(line: object) -> object:

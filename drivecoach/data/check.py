@@ -1,7 +1,7 @@
 """Checking pairs: every malformed, unknown, duplicate or conflicting row of a file, with its number.
 
 The rows are read twice: first to note on disk which of them hold one input, then to judge each in its order. So the
-memory does not grow with the file.
+memory does not grow with the file. Where the pairs themselves are not asked for, `survey` reads a large file once.
 """
 
 from __future__ import annotations
@@ -265,7 +265,10 @@ def _key(text: str, history: Sequence[Message]) -> str:
     """What makes two pairs the same question: the input and all that stands before it."""
     if not history:
         return text
-    return json.dumps([[turn["role"], turn["content"]] for turn in history], ensure_ascii=False) + text
+    return _encoded([[turn["role"], turn["content"]] for turn in history]) + text
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _place(read: Read) -> str | int:

@@ -122,9 +122,9 @@ def _is_large_jsonl(path: Path) -> bool:
 
 def _refused(path: Path, place: _Place, first: int, others: Mapping[int, tuple[str, str]]) -> Iterator[Refusal]:
     """The rows of a chunk that are refused because of other rows."""
-    for number, line in numbered(_open(path, place), first):
+    for number, line in enumerate(_open(path, place), start=first):
         if number in others:
-            yield Refusal(number, *others[number], _value(line))
+            yield Refusal(number, *others[number], _value(line.rstrip("\r\n")))
 
 
 def _value(line: object) -> object:
@@ -139,8 +139,9 @@ def _open(path: Path, place: _Place) -> io.StringIO:
 
 
 def _judge(path: Path, place: _Place, judge: Judge) -> _Chunk:
-    chunk = _Chunk(lines=sum(1 for _ in _open(path, place)))
-    for number, line in numbered(_open(path, place), 0):
+    lines = list(_open(path, place))
+    chunk = _Chunk(len(lines))
+    for number, line in numbered(lines, 0):
         read = judge(json_row(number, line))
         if isinstance(read, Read):
             chunk.rows.append((number, read.key, read.said))

@@ -122,6 +122,8 @@ def i06(c: Case) -> bool:
 
 @_never("I07", "a pressed pedal is to be pressed, or a free one released")
 def i07(c: Case) -> bool:
+    if not (c.steps.presses or c.steps.releases):
+        return False
     now = {"离合": c.state.clutch, "刹车": c.state.brake, "油门": c.state.accelerator}
     pressed = any(now[pedal] == "踩下" for pedal in c.steps.presses)
     return pressed or any(now[pedal] == "未踩" for pedal in c.steps.releases)

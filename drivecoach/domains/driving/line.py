@@ -7,11 +7,12 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
+from operator import add, attrgetter
 from typing import cast
 
 from pydantic import JsonValue
 
-from drivecoach.domains.driving.state import State, VehicleState, features_of, legal_states
+from drivecoach.domains.driving.state import State, VehicleState, features_of
 from drivecoach.errors import Fault, InputError
 from drivecoach.text import shown
 
@@ -54,6 +55,9 @@ def read_line(text: str, model: type[State]) -> State:
     return _judged({name: given[0] for name, given in found.items()}, model, faults)
 
 
+_ATTRIBUTES = tuple(VehicleState.model_fields)
+
+
 def _canonical(text: str) -> VehicleState | None:
     """The state of a line as `write_line` writes it, some ten times as fast; None for any other text."""
     pieces = text[len(OPENING) : -len(CLOSING)].split("; ")
@@ -64,8 +68,15 @@ def _canonical(text: str) -> VehicleState | None:
     site, item, vehicle, gear, _, _, _, _, clutch, *_ = found
     if None in found or not _are_possible(site, item, vehicle, gear, clutch):
         return None
-    made = _some_state().__copy__()  # a state is frozen, this one is nobody's yet
-    made.__dict__.update(zip(made.__dict__, found, strict=True))
+    made = VehicleState.__new__(VehicleState)
+    made.__setstate__(
+        {
+            "__dict__": dict(zip(_ATTRIBUTES, found, strict=True)),
+            "__pydantic_fields_set__": set(_ATTRIBUTES),
+            "__pydantic_extra__": None,
+            "__pydantic_private__": None,
+        }
+    )
     return made
 
 
@@ -74,11 +85,6 @@ def _pieces() -> list[dict[str, str]]:
     """For every feature in its order: each ``特征:值`` and its value."""
     features = features_of(VehicleState).items()
     return [{f"{name}:{value}": value for value in feature.values} for name, feature in features]
-
-
-@cache
-def _some_state() -> VehicleState:
-    return next(legal_states(VehicleState))
 
 
 @cache
@@ -112,8 +118,15 @@ def check_length(text: str, model: type[VehicleState]) -> None:
 
 def write_line(state: VehicleState) -> str:
     """The canonical line of a state: fixed order, ``; `` between pairs, half-width punctuation."""
-    features = features_of(type(state)).items()
-    return OPENING + "; ".join([f"{name}:{getattr(state, known.attribute)}" for name, known in features]) + CLOSING
+    names, values = _columns(type(state))
+    return OPENING + "; ".join(map(add, names, values(state))) + CLOSING
+
+
+@cache
+def _columns(model: type[VehicleState]) -> tuple[list[str], attrgetter[tuple[str, ...]]]:
+    """Each feature's name with its colon, and what reads all values of a state in the same order."""
+    features = features_of(model)
+    return [f"{name}:" for name in features], attrgetter(*(known.attribute for known in features.values()))
 
 
 def _judged(given: Mapping[str, str], model: type[State], faults: list[Fault]) -> State:

@@ -47,11 +47,11 @@ def ask(
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
-    checked = _guard(guard)
+    guarded = checked_guard(guard)
     with open_runtime(model_path(model, domain), host=host) as runtime:
         knowledge = domain_of(runtime.metadata, model, domain, constrain=constrain)
         knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
-        outcome = Engine(runtime.generate, knowledge, checked, constrain=constrain).ask(line)
+        outcome = Engine(runtime.generate, knowledge, guarded, constrain=constrain).ask(line)
     if as_json:
         show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
@@ -91,13 +91,13 @@ def infer(
     from drivecoach.batch.run import Settings, check_output
     from drivecoach.infer import check_guard
 
-    checked = _guard(guard)
+    guarded = checked_guard(guard)
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
     to_stdout = str(output) == STANDARD
     if engine == "ray" and (to_stdout or str(source) == STANDARD):
         raise typer.BadParameter("--engine ray reads and writes folders of Parquet, no streams")
-    settings = Settings(model_path(model, domain), tuple(host or ()), checked, timeout, constrain=constrain)
+    settings = Settings(model_path(model, domain), tuple(host or ()), guarded, timeout, constrain=constrain)
     if engine == "local" and not to_stdout:
         check_output(output, [source, Path(settings.model), Path((domain or "").partition(":")[0] or ".")])
     hosts = settings.connect()
@@ -137,7 +137,8 @@ def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Setti
         return run_batch(opened, output, domain, settings, hosts, advance)
 
 
-def _guard(given: str) -> Guard:
+def checked_guard(given: str) -> Guard:
+    """The guard of that name; raises BadParameter for another."""
     from drivecoach.infer import GUARDS
 
     if given not in GUARDS:

@@ -224,6 +224,13 @@ class ExportConfig(_Section):
     data_license: str | None = None
     """None: what the data set's card says, on the hub or in a ``README.md`` that names the file."""
 
+    @model_validator(mode="after")
+    def _leave_room_for_a_prompt(self) -> ExportConfig:
+        if self.num_predict >= self.num_ctx:
+            sizes = f"num_predict is {self.num_predict}, num_ctx {self.num_ctx}"
+            raise ValueError(f"export.num_predict must be below export.num_ctx, or no prompt has room: {sizes}")
+        return self
+
     def gguf(self, quantization: str) -> str:
         """The name of one quantization's file, as Ollama's users know it: ``goDrive-q4_K_M.gguf``."""
         return f"{self.name}-{quantization}.gguf"

@@ -48,9 +48,10 @@ def live(
     score: Annotated[bool, typer.Option("--score", help="Score the files against the domain's teacher.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what to say, when: one line a decision, with the reason for every silence; exit 1 if a scored danger is missed.
+    """Say what to say and when, one line a decision, with the reason for every silence.
 
     At --speed max an answer counts as there at once; else it comes as late as it took.
+    --score exits 1 where a danger is missed.
     """
     from drivecoach.infer import Engine, Question, check_guard, strictest
     from drivecoach.live.source import STANDARD

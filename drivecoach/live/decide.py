@@ -134,8 +134,11 @@ def decide(
     if not instruction.danger:
         if settings.voice == "essential":
             return Silent(Reason.VOICE)
-        if settings.voice == "normal" and instruction.mild and said is not None and said.began >= state.since:
-            return Silent(Reason.SAID)
+        if settings.voice == "normal" and instruction.mild and said is not None:
+            if said.began >= state.since:
+                return Silent(Reason.SAID)
+            if now < said.ends + settings.mild_rest:
+                return Silent(Reason.RESTING, said.ends + settings.mild_rest)
         if now < state.since + settings.stable:
             return Silent(Reason.UNSTABLE, state.since + settings.stable)
         if last is not None and now < last.ends + settings.pause:

@@ -19,13 +19,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     voice: Voice = "normal"
-    """``essential``: dangers only. ``normal``: the mildest level once for a state. ``chatty``: again after its rest."""
+    """``essential``: dangers only. ``normal``: of the mildest level each sentence once for a state, and not again for
+    ``mild_rest``. ``chatty``: again after its rest."""
     stable: Seconds = 0.5
     """How long a state must have stood before anything but a danger is said about it."""
     rest: Seconds = 8.0
     """How long a sentence rests after it was said."""
     danger_rest: Seconds = 3.0
     """How long it rests while it warns of a danger: a danger that persists is repeated after this time."""
+    mild_rest: Seconds = 30.0
+    """How long a sentence of the mildest level rests in the voice ``normal``."""
     pause: Seconds = 2.0
     """Silence between two utterances; a danger does not wait for it."""
     expires: Seconds = 2.0

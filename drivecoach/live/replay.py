@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,7 +79,7 @@ def replay(
             coming = (now + seconds, found)
 
     def pass_time(end: float) -> Iterator[Event]:
-        """Everything that is due before ``end``, in its order."""
+        """Everything that is due until ``end``, in its order."""
         nonlocal now, coming
         while True:
             due = stream.due if coming is None else min(coming[0], stream.due or coming[0])
@@ -109,7 +110,8 @@ def replay(
             last += step
         first = False
         end = now + step
-        yield from tell(pass_time(end))
+        # What comes at the very moment at which something is due comes first: it may have become untrue.
+        yield from tell(pass_time(math.nextafter(end, -math.inf)))
         until(end)
         now = end
         yield from tell(stream.receive(record.state, now, time))

@@ -103,8 +103,9 @@ def replay(
     for record in records:
         time = record.time
         if isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time <= LATEST:
-            step = max(0.0, time - last) if not first else time
-            last = float(time)
+            step = time if first else max(0.0, time - last)
+            if step or last - time > settings.disorder:  # else it comes late, and is left out
+                last = float(time)
         else:
             step = 0.0 if first else STEP
             last += step

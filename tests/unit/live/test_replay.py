@@ -140,7 +140,7 @@ def test_what_is_wrong_on_the_way_in_is_told_and_the_rest_goes_on() -> None:
         Trouble.BROKEN, Trouble.DISORDER, Trouble.CLOCK, Trouble.BROKEN
     ]  # fmt: skip
     assert "shows" in troubles[0][1] and "from 10.1 s to 2 s" in troubles[2][1] and "time" in troubles[3][1]
-    assert [event.speech for event in events if event.kind == "say"][-1:] == ["stop at once"]
+    assert next(event.time for event in events if event.speech == "stop at once") == 10.2
 
 
 def test_an_answer_that_comes_after_a_newer_state_is_dropped() -> None:

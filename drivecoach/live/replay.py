@@ -118,5 +118,5 @@ def replay(
         yield from tell(stream.receive(record.state, now, time))
         put_question()
         yield from tell(pass_time(now))
-    # The last state stays true until it expires.
+    # The last state stays true until it expires; that the file ends is no lost connection.
     yield from tell(pass_time(now + settings.expires))

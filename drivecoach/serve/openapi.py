@@ -1,4 +1,4 @@
-"""The OpenAPI description of /coach and /live, made from the domain's schemas: what goes in, what comes out, what is refused."""
+"""The OpenAPI description of /coach and /live, made from the domain's schemas: what goes in, and what comes out."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def describe(domain: AnyDomain, limits: Limits, version: str) -> dict[str, Any]:
                 "get": {
                     "summary": "What to say and when, as server-sent events (say, silent, trouble, end)",
                     "responses": {
-                        "200": {"description": "an endless stream", "content": {"text/event-stream": {"schema": _TEXT}}},
+                        "200": {"description": "without end", "content": {"text/event-stream": {"schema": _TEXT}}},
                         "503": {"description": "too many readers", "content": _json(_reference("Error"))},
                     },
                 },

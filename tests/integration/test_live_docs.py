@@ -35,7 +35,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from drivecoach.cli import main; main()" "$@"\n')
     script.chmod(0o755)
-    shutil.copytree(ROOT / "datasets/drives", tmp_path / "datasets/drives")
+    (tmp_path / "datasets/drives").mkdir(parents=True)
+    for name in ("door-open", "crossing"):
+        shutil.copy(ROOT / f"datasets/drives/{name}.jsonl", tmp_path / "datasets/drives")
     return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{script.parent}:{os.environ['PATH']}"}
 
 

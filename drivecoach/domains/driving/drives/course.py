@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -60,17 +61,21 @@ class Course:
 
     def leg(self, car: Car) -> Leg:
         """The leg that the car is on."""
+        return self.ahead(car)[0]
+
+    def ahead(self, car: Car) -> tuple[Leg, float, Leg]:
+        """The leg that the car is on, how many metres of it are left, and the leg after it (at the end, the last)."""
         legs = self.legs
         if legs[0].item == "上车准备":
             if not car.started:
-                return legs[0]
+                return legs[0], 0.0, legs[1]
             legs = legs[1:]
-        left = car.travelled
-        for leg in legs[:-1]:
-            if left < leg.meters:
-                return leg
-            left -= leg.meters
-        return legs[-1]
+        end = 0.0
+        for leg, following in pairwise(legs):
+            end += leg.meters
+            if car.travelled < end:
+                return leg, end - car.travelled, following
+        return legs[-1], inf, legs[-1]
 
     def band(self, car: Car) -> tuple[float, float]:
         """Between which km/h the car is neither too slow nor too fast here."""

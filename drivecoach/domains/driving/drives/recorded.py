@@ -237,9 +237,12 @@ def _crossing(on: Learner) -> None:
 def _route(on: Learner, *, careful: bool = True) -> None:
     on.prepare()
     on.pull_away(accelerator=0.2)
-    for item, kmh in _SPEEDS.items():
-        faster = 0 if careful else _HURRY.get(item, 0)
-        on.cruise(kmh + faster, on.past(item))
+    while (item := on.item) != "靠边停车":
+        if careful:  # slower before the next item begins
+            on.cruise(_SPEEDS[item], lambda: on.course.ahead(on.car)[1] < 22)
+            on.cruise(min(_SPEEDS[item], _SPEEDS[on.course.ahead(on.car)[2].item]), on.past(item))
+        else:
+            on.cruise(_SPEEDS[item] + _HURRY.get(item, 0), on.past(item))
     on.cruise(12, on.after(25))
     on.stop()
     on.wait(2)
@@ -252,7 +255,7 @@ def _route(on: Learner, *, careful: bool = True) -> None:
 _SPEEDS: Final = {
     "起步": 16, "非项目区域": 34, "直线行驶": 38, "加减挡位操作": 36, "变更车道": 36, "直行通过路口": 24,
     "通过人行横道线": 20, "通过学校区域": 22, "路口左转弯": 20, "通过公共汽车站": 22, "会车": 30, "超车": 42,
-    "路口右转弯": 18, "掉头": 12, "夜间行驶": 32,
+    "路口右转弯": 18, "掉头": 12, "夜间行驶": 32, "靠边停车": 15,
 }  # fmt: skip
 _HURRY: Final = {"通过学校区域": 22, "路口左转弯": 20, "掉头": 12, "直线行驶": -16}
 

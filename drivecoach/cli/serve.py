@@ -68,6 +68,8 @@ def serve(
     url = f"http://{f'[{host}]' if ':' in host else host}:{actual}"
     show.stdout.print(f"{describe(served)} on {url} (Ctrl-C stops)", markup=False)
     show.stdout.print(f"POST {url}/coach checks what is said: guard {served.guard}", markup=False)
+    if served.domain.speaks:
+        show.stdout.print(f"{url}/live/NAME says when: states in, sentences out (docs/live.md)", markup=False)
     if served.model:
         show.stdout.print("/api and /v1 answer as Ollama does, and check nothing", markup=False)
     try:

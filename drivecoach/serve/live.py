@@ -53,6 +53,7 @@ class LiveApi:
         self.count = count
         self.sessions: dict[str, _Kept] = {}
         self.readers = 0
+        self.stopping = False
 
     def routes(self) -> list[Route]:
         """The session itself, its states, its events."""
@@ -114,7 +115,8 @@ class LiveApi:
         return _EventStream(self, kept, min(after, kept.live.number))
 
     def close(self) -> None:
-        """The server stops: every reader gets the last event."""
+        """The server stops: every reader gets the last event, and no session begins any more."""
+        self.stopping = True
         for name in list(self.sessions):
             self._end(name, End.STOPPED)
 
@@ -123,7 +125,7 @@ class LiveApi:
         loop = asyncio.get_running_loop()
         kept = self.sessions.get(name)
         if kept is None:
-            if not self.current.ready:
+            if self.stopping:
                 raise WireError(503, "the server stops")
             if len(self.sessions) >= self.limits.sessions:
                 raise WireError(503, f"there are {len(self.sessions)} live sessions; no more are allowed")

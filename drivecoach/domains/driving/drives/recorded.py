@@ -326,6 +326,6 @@ def drives_page(scores: Mapping[str, Sequence[str]]) -> str:
         "- **repeats**: sentences below 危险 that were said in the half minute before.",
         "- **delays**: from when a danger begins, or another sentence becomes right, until it is said.",
     ]
-    for voice, rows in scores.items():
-        lines += ["", f"### {voice}", "", *rows]
+    for voice, table in scores.items():
+        lines += ["", f"### {voice}", "", *table]
     return "\n".join(lines) + "\n"

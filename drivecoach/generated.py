@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -64,9 +65,7 @@ def _texts(root: Path) -> dict[str, str]:
     made = generate.draw(Path(PAIRS).name, DRIVING)
     rules = rules_page(DRIVING.teacher.rules, DRIVING.space, made.groups, list(DRIVING.features))
     texts = {PAIRS: made.pairs, "datasets/README.md": made.card, "docs/driving-rules.md": rules}
-    drives = drive_files()
-    texts |= {f"datasets/drives/{file}": text for file, text in drives.items()}
-    texts["docs/drives.md"] = drives_page(_scores(drives))
+    texts |= _drives()
     for file, schema in DRIVING.schemas().items():
         texts[f"schemas/{file}"] = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
     for path in sorted((root / "recipes").rglob("*.yaml")):
@@ -75,6 +74,14 @@ def _texts(root: Path) -> dict[str, str]:
         license = about.license_text(about.origins(recipe, hub=False))
         texts[f"modelfiles/{recipe.name}.Modelfile"] = modelfile.render(chat, export, export.served, license)
     return texts
+
+
+@cache
+def _drives() -> Mapping[str, str]:
+    """The drives, and the page on them with their scores."""
+    drives = drive_files()
+    files = {f"datasets/drives/{file}": text for file, text in drives.items()}
+    return {**files, "docs/drives.md": drives_page(_scores(drives))}
 
 
 def _scores(drives: Mapping[str, str]) -> dict[str, list[str]]:

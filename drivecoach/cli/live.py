@@ -100,10 +100,11 @@ def _replay(
         began = began or (now, time.monotonic())
         time.sleep(max(0.0, began[1] + (now - began[0]) / factor - time.monotonic()))
 
+    ascii_only = not show.stdout.encoding.startswith("utf")
     records = read_records(source, domain)
     for event in replay(domain, records, ask, settings, until=until, delayed=factor is not None):
-        line = json.dumps(event.to_json(), ensure_ascii=False) if as_json else _line(event)
-        print(printable(line), file=show.stdout.file, flush=True)
+        line = json.dumps(event.to_json(), ensure_ascii=ascii_only) if as_json else printable(_line(event))
+        print(line, file=show.stdout.file, flush=True)
 
 
 def _line(event: Event) -> str:

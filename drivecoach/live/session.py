@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from drivecoach.domain import AnyDomain
-from drivecoach.errors import DrivecoachError
+from drivecoach.errors import DrivecoachError, RuntimeFailure, first_line
 from drivecoach.infer import Outcome
 from drivecoach.live.event import End, Event, Trouble
 from drivecoach.live.settings import SETTINGS, Settings
@@ -155,5 +155,7 @@ class LiveSession:
             found: Outcome[Any] | DrivecoachError = await self._ask(text, value)
         except DrivecoachError as error:
             found = error
+        except Exception as error:  # a domain of one's own with a fault in it: told, and the session goes on
+            found = RuntimeFailure(f"{type(error).__name__}: {first_line(error)}", hint="correct the domain")
         if not self.ended:
             self._tell(self._stream.answered(found, self.now))

@@ -321,3 +321,18 @@ def test_tolerance_is_written_into_the_schema() -> None:
         level: Annotated[float, Tolerance(0.25)]
 
     assert Domain("level", str, Level).answer.schema["properties"]["level"]["x-tolerance"] == 0.25  # type: ignore[index,call-overload]
+
+
+def test_a_text_is_spoken_as_it_is_and_of_other_answers_a_subclass_says_what() -> None:
+    assert TEXT.speaks and TEXT.spoken("go on") == "go on"
+    assert not THERMOSTAT.speaks
+
+
+def test_an_input_that_came_in_any_form_is_one_text() -> None:
+    reading = Reading(room="kitchen", temperature=18, window_open=True)
+    forms = (reading, LINE, reading.model_dump(), reading.model_dump(by_alias=True))
+    texts = [THERMOSTAT.text_of(given) for given in forms]
+    assert texts[1] == LINE
+    assert [THERMOSTAT.read_input(text) for text in (texts[0], *texts[2:])] == [reading] * 3
+    with pytest.raises(InputError):
+        THERMOSTAT.read_input(THERMOSTAT.text_of(3))  # type: ignore[arg-type]

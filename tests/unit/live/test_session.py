@@ -104,6 +104,20 @@ def test_a_model_that_fails_is_told_and_asked_again_with_the_next_state() -> Non
     assert [event.detail for event in events if event.reason == Trouble.FAILED] == ["nobody answers"]
 
 
+def test_a_domain_with_a_fault_in_it_does_not_end_the_session() -> None:
+    async def broken(text: str, value: Any) -> Outcome[Any]:
+        raise KeyError("nowhere")
+
+    async def main() -> list[Event]:
+        async with LiveSession(LAMPS, broken) as live:
+            live.put("shows:e")
+            await read(live, lambda event: event.reason == Trouble.FAILED)
+            live.put("shows:a")
+            return await read(live, lambda event: event.number == 2)
+
+    assert [event.detail for event in asyncio.run(main())] == ["KeyError: 'nowhere'"] * 2
+
+
 def test_the_end_reaches_everybody_who_reads() -> None:
     async def main() -> list[list[Event]]:
         live = LiveSession(LAMPS, ask)

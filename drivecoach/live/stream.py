@@ -77,14 +77,19 @@ class Stream:
             text = self.domain.write_input(value)
         except InputError as error:
             return [*events, self._trouble(Trouble.BROKEN, now, f"{flat(error)}; {error.hint}")]
-        if self._state is not None and self._state.text == text:
-            self._state = replace(self._state, seen=now)
+        before = self._state
+        if before is not None and before.text == text and now <= before.seen + self.settings.expires:
+            self._state = replace(before, seen=now)
         else:
             self._passed += self._asking is not None
             self._state, self._value = State(text, now, now), value
-        known = self._instruction is not None and self._instruction.state == text
-        self._wanted = not known and self._asking != text
+        self._wanted = not self._is_answered and self._asking != text
         return [*events, *self.advance(now)]
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the answer to the newest state is there."""
+        return self._state is not None and self._instruction is not None and self._instruction.state == self._state.text
 
     def ask(self) -> None:
         """The model is asked the `question` from now on."""
@@ -102,7 +107,7 @@ class Stream:
             return [self._trouble(Trouble.FAILED, now, failure), *self.advance(now)]
         assert isinstance(outcome, Outcome)  # noqa: S101
         if text != self._state.text:
-            self._wanted = True
+            self._wanted = not self._is_answered
             late = self._trouble(Trouble.LATE, now, f"of {outcome.seconds * 1000:.0f} ms", skipped=self._passed)
             return [late, *self.advance(now)]
         self._take(outcome, text)

@@ -58,7 +58,8 @@ def states(steps: list[tuple[int, str]]) -> list[Record]:
     return records
 
 
-STEPS = st.lists(st.tuples(st.sampled_from([1, 2, 4, 6, 15, 40]), st.sampled_from(sorted(CALLS))), min_size=1, max_size=40)
+TENTHS = st.sampled_from([1, 2, 4, 6, 15, 40])
+STEPS = st.lists(st.tuples(TENTHS, st.sampled_from(sorted(CALLS))), min_size=1, max_size=40)
 DELAYS = st.lists(st.sampled_from([0.0, 0.02, 0.3, 2.0]), min_size=1, max_size=8)
 VOICES = st.sampled_from(["essential", "normal", "chatty"])
 CLOSE = 0.011
@@ -166,6 +167,25 @@ def test_the_model_is_asked_only_when_the_state_changes() -> None:
 
     list(replay(LAMPS, [Record({"shows": shows}, n / 10) for n, shows in enumerate("aaaaabbbbaaaa")], ask))
     assert asked == ["shows:a", "shows:b", "shows:a"]
+
+
+def test_an_answer_that_is_there_already_is_not_asked_for_again() -> None:
+    asked = []
+
+    def slow(text: str, value: object) -> Outcome[object]:
+        asked.append(text)
+        return replace(ENGINE.settle(value, Question(text)), seconds=0.25 if text == "shows:b" else 0.0)
+
+    records = [Record({"shows": shows}, number / 10) for number, shows in enumerate("aabaaaaaaa")]
+    list(replay(LAMPS, records, slow, SETTINGS, delayed=True))
+    assert asked == ["shows:a", "shows:b"]
+
+
+def test_a_state_that_was_lost_from_sight_begins_anew() -> None:
+    events = told([Record("shows:a", 0.0), Record("shows:c", 1.0), Record("shows:c", 50.0)], Settings(stable=3))
+    told_of = [(event.time, event.reason) for event in events if event.speech == "too fast"]
+    assert told_of == [(1.0, Reason.UNSTABLE), (3.0, Reason.EXPIRED), (50.0, Reason.UNSTABLE)]
+    assert not [event for event in events if event.kind == "say"]
 
 
 def test_an_event_holds_what_is_shown_and_why() -> None:

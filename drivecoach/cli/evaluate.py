@@ -58,14 +58,18 @@ def evaluate(
     from drivecoach.evaluate.figures import FOLDER, save, told
     from drivecoach.evaluate.figures import evaluate as measure
     from drivecoach.evaluate.questions import find_questions
+    from drivecoach.evaluate.scores import told_differing
     from drivecoach.evaluate.target import open_target
 
-    folder = Path(name)
+    folder, beside = Path(name), list[str]()
     if (folder / RECIPE).is_file() and data is None and limit is None:  # the stage, by which a run is compared
         run = open_run(folder, quiet=as_json, domain=domain)
         say_stale(run.folder, run.stale())
         with run.held(), noise_into(run.folder / LOG):
-            run.evaluate(constrained=constrain)
+            scores = run.evaluate(constrained=constrain)
+        for score in scores.root.values():
+            if score.differing is not None:
+                beside += told_differing(score.differing, folder / FOLDER)
     with open_target(name, domain, host) as target, _noise(target.run):
         if target.note:
             show.note(target.note)
@@ -80,6 +84,8 @@ def evaluate(
         show.as_json(found)
         return
     show.table(name, dict(told(found)))
+    for line in beside:
+        show.stdout.print(line, markup=False)
     if written is not None:
         show.stdout.print(f"written: {written}", markup=False)
 

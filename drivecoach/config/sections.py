@@ -184,7 +184,9 @@ class TrainConfig(_Section):
     seed: int = Field(3407, ge=0, lt=2**32)
     logging_steps: int = Field(10, gt=0)
     checkpoint_steps: int = Field(200, gt=0)
-    """Every so many steps a checkpoint is written and the validation rows are tried."""
+    """Every so many steps a checkpoint is written."""
+    evaluate_every: int | None = Field(None, gt=0)
+    """Every so many steps the validation rows are tried; None: with every checkpoint."""
     keep_checkpoints: bool = False
     """Keep the last checkpoints when the training is finished; else they are removed."""
     best_by: Literal["validation_loss", "exact_match"] | None = None
@@ -200,6 +202,11 @@ class TrainConfig(_Section):
             raise ValueError("train.quantize needs train.lora: 4-bit weights cannot be trained themselves")
         if self.optimizer == "muon" and self.lora is not None:
             raise ValueError("train.optimizer: muon trains all weights: set train.lora: null")
+        if self.best_by and self.evaluate_every not in (None, self.checkpoint_steps):
+            raise ValueError(
+                "train.best_by chooses among checkpoints, so each validation needs one: leave train.evaluate_every "
+                "out, and set train.checkpoint_steps"
+            )
         if self.patience and not self.best_by:
             raise ValueError("train.patience needs train.best_by: validation_loss or exact_match")
         return self

@@ -29,7 +29,7 @@ from drivecoach.progress import progress
 
 SHOTS = 8
 """Examples that the untuned base is shown, at most."""
-_CODES = 0.1
+_CODES = 0.2
 """Bits of a class's error-correcting code, for each class: trees for many classes at once would take hours."""
 _MOST_VALUES = 255
 """A field of more values is a number to boosted trees."""
@@ -193,7 +193,7 @@ def _trees(domain: AnyDomain, train: Sequence[AnyCase]) -> dict[str, tuple[Answe
     with progress("evaluate: fit the trees"):
         tree = DecisionTreeClassifier(random_state=0).fit(encoder.transform(table), answers)
         boosted: Any = HistGradientBoostingClassifier(
-            max_iter=50, learning_rate=0.2, min_samples_leaf=2, early_stopping=False, random_state=0,
+            max_iter=100, learning_rate=0.2, min_samples_leaf=2, early_stopping=False, random_state=0,
             categorical_features=few_values,
         )
         if classes > _FEW:

@@ -309,7 +309,7 @@ class BaselineRow(Result):
     below: int | None
     violating: Rate | None
     milliseconds: float | None
-    """Median of one answer; None where it was not measured."""
+    """Mean time of one answer, all asked together; None for the model, whose `Speed` stands in its figures."""
     against: Paired | None
     """Right answers of the model (first) and of this one (second); None for the model itself."""
     note: str = ""

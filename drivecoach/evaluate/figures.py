@@ -16,6 +16,7 @@ from drivecoach.files import write_lines
 from drivecoach.progress import progress
 
 FOLDER = "evaluate"
+_NAMED = 5
 
 
 def evaluate(target: Target, questions: Questions, *, constrain: bool = False) -> tuple[Figures, list[Wrong]]:
@@ -128,7 +129,7 @@ def _told_split(split: SplitFigures) -> Iterator[str]:
     valid = [] if split.json_valid is None else [f"JSON {split.json_valid.share:.2%}"]
     valid.append(f"schema {split.schema_valid.share:.2%}")
     yield f"valid: {', '.join(valid)}; {split.cut:,} cut by the token limit, {split.failed:,} without any answer"
-    worst = sorted(split.by_rule.items(), key=lambda item: item[1].share)[:5]
-    if worst and worst[0][1].share < 1:
-        named = ", ".join(f"{rule} {found.count:,}/{found.rows:,}" for rule, found in worst if found.share < 1)
-        yield f"worst rules: {named}"
+    wrong = {rule: found.rows - found.count for rule, found in split.by_rule.items() if found.share < 1}
+    if wrong:
+        worst = sorted(wrong, key=lambda rule: -wrong[rule])[:_NAMED]
+        yield "wrong by rule: " + ", ".join(f"{rule} {wrong[rule]:,} of {split.by_rule[rule].rows:,}" for rule in worst)

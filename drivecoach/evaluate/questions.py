@@ -47,16 +47,17 @@ def find_questions(target: Target, data: Path | None = None, limit: int | None =
     if data is not None:
         return Questions({data.stem: spread(list(_cases_of_file(data, target)), limit)}, [], [])
     pairs: dict[str, list[Pair]] = {name: [] for name in SPLITS}
-    states, notes = STATES, []
+    states, rows, notes = STATES, limit, []
     if target.run is not None:
-        states = read_recipe(target.run).evaluate.states
+        settings = read_recipe(target.run).evaluate
+        states, rows = settings.states, limit or settings.rows
         pairs = {name: list(read_pairs(target.run / "data" / f"{name}.jsonl")) for name in SPLITS}
     elif domain.has_teacher and domain.is_finite:
         notes.append("its training rows are not known, so some of these inputs may be among them")
     wanted = states if limit is None else min(states, limit)
     seen = {pair.input for rows in pairs.values() for pair in rows}
     found = {
-        "test": spread(cases_of(pairs["test"], domain), limit),
+        "test": spread(cases_of(pairs["test"], domain), rows),
         "uniform": [Case(Question(text), answer) for text, answer in domain.uniform(wanted, seen)],
         "hard": hard_cases(domain, pairs["train"], seen, wanted),
     }

@@ -156,8 +156,8 @@ def _domain(
 
 def _run_of(path: Path) -> Path | None:
     """The run folder that ``path`` is, or lies in."""
-    real = path.resolve()
-    return next((folder for folder in (real, *real.parents[:_DEPTH]) if (folder / RECIPE).is_file()), None)
+    above = (folder for start in (path, path.resolve()) for folder in (start, *start.parents[:_DEPTH]))
+    return next((folder for folder in above if (folder / RECIPE).is_file()), None)
 
 
 def _digest_of(folder: Path) -> str:

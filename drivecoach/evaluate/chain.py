@@ -109,7 +109,7 @@ def told_chain(chain: Chain) -> Iterator[tuple[str, str]]:
     for link in chain.links:
         said = f"exact {link.exact.count:,} of {link.exact.rows:,}"
         if link.made_from and link.against is not None:
-            said += f"; {link.changed:,} answers other than {link.made_from}'s"
+            said += f"; other answers than {link.made_from}'s: {link.changed:,}"
             if link.changed:
                 said += f" ({link.against.first:,} right ones lost, {link.against.second:,} gained)"
         yield link.link, said
@@ -124,7 +124,7 @@ def told_sweep(found: Sweep) -> Iterator[tuple[str, str]]:
         yield (
             row.quantization,
             f"{row.bytes / 1e6:.2f} MB; exact {row.exact.share:.2%} ({row.exact.low:.2%} to {row.exact.high:.2%}); "
-            f"{row.changed:,} answers other than f16's{worse}; {row.speed.milliseconds:.1f} ms",
+            f"other answers than f16's: {row.changed:,}{worse}; {row.speed.milliseconds:.1f} ms",
         )
     for name, reason in found.left_out.items():
         yield name, f"left out: {reason}"

@@ -122,7 +122,7 @@ def _told_split(split: SplitFigures) -> Iterator[str]:
             if found is not None
         ]
         yield f"{gravest.level}: {', '.join(parts) or 'none'}; {gravest.lowered:,} lowered"
-        yield f"{split.below:,} answers below the right level"
+        yield f"below the right level: {split.below:,}"
     if split.violations is not None:
         named = ", ".join(f"{id} {count:,}" for id, count in split.violations.items())
         yield f"invariant violations: {named or 'none'}"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivecoach import stage
+from drivecoach.config import RECIPE, read_recipe
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.result import ExportResult
-from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.lock import holder
 from drivecoach.provenance import STAGES, find_training
 from drivecoach.stale import inputs_of

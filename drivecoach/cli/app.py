@@ -31,7 +31,7 @@ VERBS = {
     "tune": "runs:tune",
     "train": "runs:train",
     "export": "runs:export",
-    "evaluate": "runs:evaluate",
+    "evaluate": "evaluate:evaluate",
     "runs": "listing:runs",
     "deploy": "deploy:deploy",
     "ask": "ask:ask",

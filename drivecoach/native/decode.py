@@ -38,6 +38,8 @@ class Verdict:
     right: bool
     log_probability: float
     """Natural logarithm, summed over the answer's tokens and its end."""
+    tokens: int
+    """Of the answer, its end included."""
 
 
 @dataclass
@@ -60,7 +62,7 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
             draft = np.asarray(rows[at].draft)
             stop = start + len(draft)
             chosen = logits[np.arange(start, stop), draft].astype(np.float64) - totals[start:stop]
-            yield at, Verdict(bool((best[start:stop] == draft).all()), float(chosen.sum()))
+            yield at, Verdict(bool((best[start:stop] == draft).all()), float(chosen.sum()), len(draft))
 
 
 def write(

@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import ask, before, data, deploy, init, listing, process, refresh, rules, runs, serve, verify
+from drivecoach.cli import ask, before, data, deploy, init, listing, process, refine, refresh, rules, runs, serve, verify
 from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for
@@ -36,6 +36,7 @@ app.command()(runs.train)
 app.command()(runs.export)
 app.command()(runs.evaluate)
 app.command()(verify.verify)
+app.command()(refine.refine)
 app.command()(listing.runs)
 app.command()(deploy.deploy)
 app.command()(ask.ask)

@@ -73,7 +73,7 @@ def _record(parent: Run, folder: Path, fingerprint: str) -> Rounds:
     """What was done before, or an empty record."""
     found = read_rounds(folder)
     if found is None:
-        if folder.exists() and any(folder.iterdir()) and not (folder / "rounds").exists():
+        if (folder / RECIPE).exists():
             raise RecipeError(f"{folder} is no refined run", hint=f"move it away, then refine {parent.folder} again")
         evaluated = stage.read_manifest(parent.folder / "evaluate", Evaluation)
         before = {name: scores.right[WHOLE] for name, scores in evaluated.results.root.items()} if evaluated else {}

@@ -14,7 +14,21 @@ import typer
 from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import ask, before, data, deploy, init, listing, process, refine, refresh, rules, runs, serve, verify
+from drivecoach.cli import (
+    ask,
+    before,
+    data,
+    deploy,
+    init,
+    listing,
+    process,
+    refine,
+    refresh,
+    rules,
+    runs,
+    serve,
+    verify,
+)
 from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for

@@ -31,7 +31,9 @@ class _Candidate:
     rule: str
 
 
-def choose(domain: AnyDomain, verified: Path, without: Collection[str], count: int, seed: int, source: str) -> list[Pair]:
+def choose(
+    domain: AnyDomain, verified: Path, without: Collection[str], count: int, seed: int, source: str
+) -> list[Pair]:
     """``count`` pairs at most, for what the verification in the folder ``verified`` found weak.
 
     Lowered dangers first, then by margin: how little the right answer wins, or by how much it loses; a hash of the
@@ -51,7 +53,9 @@ def choose(domain: AnyDomain, verified: Path, without: Collection[str], count: i
         if len(by_rule[candidate.rule]) > 4 * count:  # memory holds what may still be drawn
             by_rule[candidate.rule] = nsmallest(count, by_rule[candidate.rule], key=lambda one: one.rank)
     ranked = sorted((one for some in by_rule.values() for one in some), key=lambda one: one.rank)
-    most, taken, chosen, rest = max(1, math.ceil(RULE_SHARE * count)), Counter[str](), [], []
+    most, taken = max(1, math.ceil(RULE_SHARE * count)), Counter[str]()
+    chosen: list[_Candidate] = []
+    rest: list[_Candidate] = []
     for one in ranked:
         (chosen if taken[one.rule] < most else rest).append(one)
         taken[one.rule] += 1

@@ -9,11 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from drivecoach.batch.answerer import Answerer
+from drivecoach.batch.hosts import Hosts
+from drivecoach.chat.template import split
+from drivecoach.data import read_pairs
+from drivecoach.domain import AnyDomain
+from drivecoach.domain.scores import WHOLE
+from drivecoach.evaluate.target import Target
 from drivecoach.files import write_json
+from drivecoach.infer import Engine, Question
 
 COVERAGE = "coverage.json"
 _POINTS = 60
@@ -108,6 +117,43 @@ def at(answers: Sequence[Answered], min_confidence: float) -> Point:
         answered=len(kept),
         wrong=sum(wrong for _, wrong, _ in kept),
         lowered=sum(lowered for _, _, lowered in kept),
+    )
+
+
+def validated(target: Target) -> list[Answered]:
+    """What the target makes of its run's validation rows; nothing where there are none, or it tells no confidence."""
+    path = None if target.run is None else target.run / "data" / "validation.jsonl"
+    if path is None or not path.is_file():
+        return []
+    domain, hosts, pairs = target.domain, Hosts([lambda: target.runtime]), list(read_pairs(path))
+    answerer = Answerer(hosts, Engine(hosts.generate, domain, asks=1))
+    found: list[Answered] = []
+    outcomes = answerer.answer_all(Question(pair.input, pair.history) for pair in pairs)
+    for pair, outcome in zip(pairs, outcomes, strict=True):
+        if outcome.log_probability is None:
+            return []
+        right, given = domain.read_answer(split(pair.output).text), outcome.answer
+        wrong = given is None or not domain.compare(right, given)[WHOLE]
+        lowered = given is not None and is_lowered(domain, right, given)
+        found.append((outcome.log_probability, wrong, lowered))
+    return found
+
+
+def is_lowered(domain: AnyDomain, right: Any, given: Any) -> bool:
+    """Whether the right level is the gravest, and the given one is below it."""
+    return domain.is_below(given, right) and domain.level(right) == domain.levels[-1]
+
+
+def measure(target: Target, every: Sequence[Answered] = ()) -> Coverage:
+    """Coverage of a target's validation rows and, where they are known, of every input's answer."""
+    answers = validated(target)
+    threshold = choose(answers) if answers else None
+    return Coverage(
+        model=target.digest(),
+        validation=curve(answers) if answers else None,
+        threshold=threshold,
+        all=curve(every) if every else None,
+        at_threshold=at(every, threshold.min_confidence) if every and threshold else None,
     )
 
 

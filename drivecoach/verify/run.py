@@ -30,7 +30,9 @@ from drivecoach.native.library import wheel_version
 from drivecoach.progress import progress
 from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.verify import certificate as paper
+from drivecoach.verify import coverage
 from drivecoach.verify.certificate import Cell, Certificate, Counterexample, Counts, Digests
+from drivecoach.verify.coverage import is_lowered
 from drivecoach.verify.journal import JOURNAL, Block, Journal, pack, unpack
 from drivecoach.verify.states import (
     State,
@@ -46,7 +48,8 @@ from drivecoach.verify.states import (
 BLOCK = 8192
 """States that are finished together: what an interruption loses at most."""
 MEASURED = "measured.npy"
-"""For every state, in the domain's order: how likely the answer was (a logarithm), and the right one's margin."""
+"""A row for every state, in the domain's order: how likely its answer was (a logarithm), the margin of the right one,
+and 0 for a right answer, 1 for a wrong one, 2 for a lowered danger."""
 
 
 @dataclass(frozen=True)
@@ -202,9 +205,10 @@ def _counted(domain: AnyDomain, block: list[_Found]) -> Block:
         broken = [] if given is None else sorted({one.id for one in domain.violations(state.value, given)})
         is_right = _is_right(domain, found)
         below = given is not None and domain.is_below(given, state.right)
-        lowered = below and domain.level(state.right) == domain.levels[-1]
+        lowered = given is not None and is_lowered(domain, state.right, given)
         sure = outcome.log_probability if outcome else found.verdict.log_probability if found.verdict else None
-        measured.append((nan if sure is None else sure, found.verdict.margin if found.verdict else nan))
+        margin = found.verdict.margin if found.verdict else nan
+        measured.append((nan if sure is None else sure, margin, 0 if is_right else 1 + lowered))
         violations.update(broken)
         valid += given is not None and not broken
         counts = cells.setdefault((rule, item), Counter())
@@ -253,8 +257,12 @@ def _write(target: Target, folder: Path, journal: Journal, digests: dict[str, st
                 yield one
 
     digests["counterexamples"] = paper.write_counterexamples(counterexamples(), folder)
+    measured = np.concatenate([unpack(block.measured) for block in journal.blocks()])
     with written_aside(folder / MEASURED) as part, part.open("wb") as stream:
-        np.save(stream, np.concatenate([unpack(block.measured) for block in journal.blocks()]))
+        np.save(stream, measured)
+    if not np.isnan(measured[:, 0]).any():
+        every = [(sure, kind > 0, kind > 1) for sure, kind in measured[:, [0, 2]].tolist()]
+        coverage.write(coverage.measure(target, every), folder)
     certificate = Certificate(
         date=datetime.now(UTC).replace(microsecond=0),
         drivecoach=__version__,

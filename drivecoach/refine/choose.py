@@ -13,13 +13,13 @@ import numpy as np
 
 from drivecoach.data import Pair
 from drivecoach.domain import AnyDomain, place
-from drivecoach.verify.certificate import read_counterexamples
+from drivecoach.verify.answers import LOWERED
 from drivecoach.verify.run import MEASURED
 from drivecoach.verify.states import rule_of, states
 
 SPREAD = 0.5
 """How many logits of its margin a state's luck is worth: neighbours are much alike, and some of them will do."""
-RULE_SHARE = 0.1
+RULE_SHARE = 0.15
 """At most this share of a round's pairs is of one rule, unless the others do not need the room."""
 
 
@@ -39,14 +39,12 @@ def choose(
     Lowered dangers first, then by margin: how little the right answer wins, or by how much it loses; a hash of the
     input adds some luck. No input of ``without`` is drawn. Where a target tells no margins, only counterexamples are.
     """
-    wrong = {one.input: one.lowered for one in read_counterexamples(verified)}
-    margins = np.load(verified / MEASURED)[:, 1].tolist()
+    measured = np.load(verified / MEASURED)[:, 1:].tolist()
     by_rule: dict[str, list[_Candidate]] = defaultdict(list)
-    for state, margin in zip(states(domain), margins, strict=True):
-        lowered = wrong.get(state.input)
-        if state.input in without or (lowered is None and math.isnan(margin)):
+    for state, (margin, kind) in zip(states(domain), measured, strict=True):
+        if state.input in without or (not kind and math.isnan(margin)):
             continue
-        rank = (0.0 if math.isnan(margin) else margin) - (lowered is not None) - 100 * bool(lowered)
+        rank = (0.0 if math.isnan(margin) else margin) - (100 if kind == LOWERED else 0)
         rank += SPREAD * _luck(seed, state.input)
         candidate = _Candidate(rank, state.input, state.text, rule_of(domain, state.value))
         by_rule[candidate.rule].append(candidate)

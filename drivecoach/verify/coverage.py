@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -18,11 +17,11 @@ from drivecoach.batch.answerer import Answerer
 from drivecoach.batch.hosts import Hosts
 from drivecoach.chat.template import split
 from drivecoach.data import read_pairs
-from drivecoach.domain import AnyDomain
 from drivecoach.domain.scores import WHOLE
 from drivecoach.evaluate.target import Target
 from drivecoach.files import write_json
 from drivecoach.infer import Engine, Question
+from drivecoach.verify.answers import is_lowered
 
 COVERAGE = "coverage.json"
 _POINTS = 60
@@ -137,11 +136,6 @@ def validated(target: Target) -> list[Answered]:
         lowered = given is not None and is_lowered(domain, right, given)
         found.append((outcome.log_probability, wrong, lowered))
     return found
-
-
-def is_lowered(domain: AnyDomain, right: Any, given: Any) -> bool:
-    """Whether the right level is the gravest, and the given one is below it."""
-    return domain.is_below(given, right) and domain.level(right) == domain.levels[-1]
 
 
 def measure(target: Target, every: Sequence[Answered] = ()) -> Coverage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ def scan(target: Target, before: Path, folder: Path) -> np.ndarray[Any, Any]:
     def walk() -> Iterator[State]:
         return (state for state, looked in zip(states(target.domain), doubtful.tolist(), strict=True) if looked)
 
-    with progress("refine: doubtful states", int(doubtful.sum()), unit="state") as task:
-        found = []
-        for one in answers(target, walk()):
+    found = []
+    with (
+        progress("refine: doubtful states", int(doubtful.sum()), unit="state") as task,
+        closing(answers(target, walk())) as answered,
+    ):
+        for one in answered:
             found.append(one.measured)
             task.advance()
     measured[doubtful] = found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -78,7 +78,7 @@ def is_lowered(domain: AnyDomain, right: Any, given: Any) -> bool:
     return domain.is_below(given, right) and domain.level(right) == domain.levels[-1]
 
 
-def answers(target: Target, walk: Iterable[State]) -> Iterator[Answered]:
+def answers(target: Target, walk: Iterable[State]) -> Generator[Answered, None, None]:
     """Every state with what the target answers, in order.
 
     A greedy GGUF is judged: whether it would write the right answer takes one decode. Only where it would not, and for

@@ -6,6 +6,7 @@ import hashlib
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -74,17 +75,17 @@ def verify(target: Target, folder: Path, say: Callable[[str], None] = lambda _: 
             task.begin(done)
         else:
             wrong = 0
-        answered = _told(answers(target, every), task)
-        while block := list(islice(answered, BLOCK)):
-            counted = _counted(domain, block)
-            if target.digest() != model:
-                raise ModelError(
-                    f"{target.name} has changed while it was verified",
-                    hint=f"the blocks that were done are kept; of what it is now, begin anew: rm {journal.path}",
-                )
-            journal.add(counted)
-            wrong += len(counted.counterexamples)
-            task.update(task.done, wrong=f"{wrong:,}")
+        with closing(answers(target, every)) as answered:  # interrupted, it ends what is under way
+            while block := list(islice(_told(answered, task), BLOCK)):
+                counted = _counted(domain, block)
+                if target.digest() != model:
+                    raise ModelError(
+                        f"{target.name} has changed while it was verified",
+                        hint=f"the blocks that were done are kept; of what it is now, begin anew: rm {journal.path}",
+                    )
+                journal.add(counted)
+                wrong += len(counted.counterexamples)
+                task.update(task.done, wrong=f"{wrong:,}")
     certificate = _write(target, folder, journal, {**known, "inputs": walked.hexdigest()})
     journal.path.unlink()
     return certificate
@@ -99,7 +100,7 @@ def _made(folder: Path, known: dict[str, str]) -> Certificate | None:
     return found if {name: getattr(found.digests, name) for name in known} == known else None
 
 
-def _told(answered: Iterator[Answered], task: Task) -> Iterator[Answered]:
+def _told(answered: Iterable[Answered], task: Task) -> Iterator[Answered]:
     for one in answered:
         task.advance()
         yield one

@@ -19,6 +19,7 @@ from drivecoach.evaluate.scores import Evaluation
 from drivecoach.evaluate.target import open_target
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, sha256, write_lines
+from drivecoach.lock import locked
 from drivecoach.pipeline import Run
 from drivecoach.refine.choose import choose
 from drivecoach.refine.rounds import Round, Rounds, read_rounds, write_rounds
@@ -211,7 +212,7 @@ def _prepare(parent: Run, run: Run, number: int) -> int:
 
 def _verified(run: Run, say: Say) -> Certificate:
     """The certificate of what a run serves."""
-    with open_target(str(run.folder)) as target:
+    with locked(run.folder / FOLDER), open_target(str(run.folder)) as target:
         return verify(target, run.folder / FOLDER, say)
 
 

@@ -19,6 +19,7 @@ from drivecoach.cli import (
     before,
     data,
     deploy,
+    evaluate,
     init,
     listing,
     process,
@@ -48,7 +49,7 @@ app.command()(before.plan)
 app.command()(runs.tune)
 app.command()(runs.train)
 app.command()(runs.export)
-app.command()(runs.evaluate)
+app.command()(evaluate.evaluate)
 app.command()(verify.verify)
 app.command()(refine.refine)
 app.command()(listing.runs)

@@ -16,9 +16,10 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.expectation import Expectation
 from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
-from drivecoach.domain.node import TOLERANCE, JsonObject, Node, text_of
+from drivecoach.domain.node import TOLERANCE, JsonObject, Node
 from drivecoach.domain.pieces import answer_pieces, input_pieces
 from drivecoach.domain.reading import read_json
 from drivecoach.errors import InputError, RecipeError
@@ -70,13 +71,18 @@ class Domain(Generic[Input, Answer]):
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
     text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
-    and `level` (how grave an answer is), or how inputs and answers are read and written.
+    and `level` (how grave an answer is), ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs
+    and answers are read and written.
 
     Raises RecipeError for a name that is no file name, and for models that cannot be written in one canonical way.
     """
 
     levels: Sequence[str] = ()
     """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
+    map_by: str = ""
+    """The closed field of the input by which maps of right and wrong are cut, beside the rules; empty for no map."""
+    expectations: Sequence[Expectation] = ()
+    """How answers must behave when inputs are changed; `drivecoach evaluate` tries each."""
 
     def __init__(
         self, name: str, input: type[Input] | Form[Input], answer: type[Answer] | Form[Answer], system: str = ""
@@ -181,14 +187,6 @@ class Domain(Generic[Input, Answer]):
     def explain(self, value: Input) -> Explanation | None:
         """By which rule `teach` answers, and why; None where a domain cannot say."""
         return None
-
-    def item(self, value: Input) -> str:
-        """By what inputs are counted beside rules, such as an exam item: the first field that is a closed set."""
-        for name, node in self.input.node.fields.items():
-            if node.kind == "closed":
-                dumped = self.input.dump(value)
-                return text_of(dumped.get(name)) if isinstance(dumped, dict) else ""
-        return ""
 
     def rules(self) -> RuleTable | None:
         """Every rule that `teach` goes by; None where it goes by none."""

@@ -36,6 +36,8 @@ class Verdict:
     right: bool
     log_probability: float
     """Natural logarithm, summed over the answer's tokens and its end."""
+    tokens: int
+    """Of the answer, its end included."""
     margin: float
     """By how much the least certain of its tokens beats every other one, in logits; negative where it loses."""
 
@@ -66,7 +68,7 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
             logits[its] = -np.inf  # what is left of its rows is what the answer is not
             margin = (chosen - logits[start:stop].max(axis=1)).min()
             right = bool((best[start:stop] == draft).all())
-            yield at, Verdict(right, float((chosen - totals[start:stop]).sum()), float(margin))
+            yield at, Verdict(right, float((chosen - totals[start:stop]).sum()), len(draft), float(margin))
 
 
 def write(

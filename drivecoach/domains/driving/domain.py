@@ -42,6 +42,7 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
     """
 
     levels = LEVELS
+    map_by = "当前项目"
 
     def __init__(
         self,
@@ -96,10 +97,6 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         more = {"评判": advice.rule.verdict, "stage": advice.stage or "", "light": advice.light or ""}
         said = {name: text for name, text in more.items() if text}
         return Explanation(advice.rule.id, advice.reason, advice.rule.source, read, said)
-
-    def item(self, value: State) -> str:
-        """The exam item."""
-        return value.item
 
     def rules(self) -> RuleTable:
         """The rule table; its states are counted over all legal ones, in some ten seconds."""

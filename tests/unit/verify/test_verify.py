@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from drivecoach.cli.app import app
 from drivecoach.coach import Coach
 from drivecoach.errors import DataError, DrivecoachError, ModelError, RecipeError, RuntimeFailure, StorageError
 from drivecoach.evaluate.target import Target, open_target
@@ -32,6 +34,7 @@ from drivecoach.verify.check import check
 from drivecoach.verify.coverage import COVERAGE, Coverage, least_confidence
 from drivecoach.verify.journal import JOURNAL
 from drivecoach.verify.run import MEASURED, verify
+from tests.support import crossing as crossing_module
 from tests.support.crossing import CROSSING
 from tests.support.scripted_runtime import ScriptedRuntime
 
@@ -231,3 +234,20 @@ def test_below_a_confidence_the_rules_answer_or_the_row_is_marked(run: Path) -> 
         assert outcome.status == "invalid" and "confidence" in outcome.reason
     with pytest.raises(RecipeError, match="does not tell how sure"):
         Engine(ScriptedRuntime(right).generate, CROSSING, min_confidence=-1.0).ask(inputs[0])
+
+
+def test_the_verb_says_what_is_wrong_and_ends_with_a_code_of_its_own(run: Path, tmp_path: Path) -> None:
+    shell, certificate = CliRunner(), read(run / "verify")
+    told = shell.invoke(app, ["verify", str(run), "--json"])
+    assert told.exit_code == 3 and json.loads(told.stdout)["wrong"] == certificate.wrong
+    gguf = tmp_path / "other.gguf"
+    gguf.write_bytes((run / "export" / "crossing-q4_K_M.gguf").read_bytes())
+    module = f"{Path(crossing_module.__file__)}:domain"
+    assert shell.invoke(app, ["verify", str(gguf), "--domain", module]).exit_code == 3
+    assert read(tmp_path / "other.verify").wrong == certificate.wrong  # outside of a run, beside the file
+    held = shell.invoke(app, ["verify", "--check", str(tmp_path / "other.verify"), "--domain", module])
+    assert held.exit_code == 0, held.output
+    nowhere = tmp_path / CERTIFICATE
+    shutil.copyfile(run / "verify" / CERTIFICATE, nowhere)
+    with pytest.raises(ModelError, match="is not to be seen from where it lies"):
+        shell.invoke(app, ["verify", "--check", str(nowhere)], catch_exceptions=False)

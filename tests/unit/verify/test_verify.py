@@ -20,6 +20,7 @@ from drivecoach.errors import DataError, DrivecoachError, ModelError, RecipeErro
 from drivecoach.evaluate.target import Target, open_target
 from drivecoach.infer import Engine
 from drivecoach.runtime.llamacpp import LlamaCpp
+from drivecoach.serve.model import ServedModel
 from drivecoach.verify import run as running
 from drivecoach.verify import states as walking
 from drivecoach.verify.certificate import (
@@ -251,3 +252,12 @@ def test_the_verb_says_what_is_wrong_and_ends_with_a_code_of_its_own(run: Path, 
     shutil.copyfile(run / "verify" / CERTIFICATE, nowhere)
     with pytest.raises(ModelError, match="is not to be seen from where it lies"):
         shell.invoke(app, ["verify", "--check", str(nowhere)], catch_exceptions=False)
+
+
+def test_a_server_shows_the_certificate_of_its_file(run: Path) -> None:
+    model = ServedModel(run / "export" / "crossing-q4_K_M.gguf")
+    told, certificate = model.shown()["model_info"], read(run / "verify")
+    model.runtime.close()
+    assert told["drivecoach.certificate.states"] == 216 and told["drivecoach.certificate.clean"] is False
+    assert told["drivecoach.certificate.wrong"] == certificate.wrong
+    assert told["drivecoach.certificate.violations"] == sum(certificate.violations.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,10 @@ def find_questions(target: Target, data: Path | None = None, limit: int | None =
         "uniform": [Case(Question(text), answer) for text, answer in domain.uniform(wanted, seen)],
         "hard": hard_cases(domain, pairs["train"], seen, wanted),
     }
+    if target.chat is not None and target.chat.thinking == "mixed":
+        found["test, not thinking"] = [
+            Case(replace(case.question, think=False), case.expected) for case in found["test"]
+        ]
     splits = {name: cases for name, cases in found.items() if cases}
     if not splits:
         raise DataError(

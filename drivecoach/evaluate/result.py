@@ -261,7 +261,6 @@ class Change(Result):
     made_from: str
     before: str
     after: str
-    expected: str
     right_before: bool
     right_after: bool
 
@@ -298,6 +297,8 @@ class Sweep(Result):
     made: str
     rows: int
     quantizations: list[SweepRow]
+    left_out: dict[str, str]
+    """Those that could not be made, each with the reason."""
 
 
 class BaselineRow(Result):

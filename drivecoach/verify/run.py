@@ -93,7 +93,9 @@ def verify(target: Target, folder: Path, say: Callable[[str], None] = lambda _: 
 
 
 def _made(folder: Path, known: dict[str, str]) -> Certificate | None:
-    """The certificate that lies there, if it is of all that is ``known``."""
+    """The certificate that lies there, if it is of all that is ``known`` and nothing beside it was removed."""
+    if not all((folder / name).is_file() for name in (paper.COUNTEREXAMPLES, MEASURED)):
+        return None
     try:
         found = paper.read(folder)
     except DataError:

@@ -19,7 +19,7 @@ from drivecoach.verify.states import rule_of, states
 
 SPREAD = 0.5
 """How many logits of its margin a state's luck is worth: neighbours are much alike, and some of them will do."""
-RULE_SHARE = 0.15
+RULE_SHARE = 0.4
 """At most this share of a round's pairs is of one rule, unless the others do not need the room."""
 
 

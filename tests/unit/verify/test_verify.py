@@ -261,3 +261,16 @@ def test_a_server_shows_the_certificate_of_its_file(run: Path) -> None:
     assert told["drivecoach.certificate.states"] == 216 and told["drivecoach.certificate.clean"] is False
     assert told["drivecoach.certificate.wrong"] == certificate.wrong
     assert told["drivecoach.certificate.violations"] == sum(certificate.violations.values())
+
+
+def test_a_batch_is_answered_by_rules_where_the_model_is_not_sure(run: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("".join(CROSSING.write_input(value) + "\n" for value in list(CROSSING.inputs())[::20]))
+    asked = ["infer", str(source), "-o", str(output), "--model", str(run), "--min-confidence"]
+    done = CliRunner().invoke(app, [*asked, "0"])
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert {row["source"] for row in rows} == {"rules"} and "confidence" in rows[0]["reason"]
+    other = CliRunner().invoke(app, [*asked, "auto"])
+    assert isinstance(other.exception, StorageError)  # the journal is of another confidence
+    assert CliRunner().invoke(app, [*asked, "half"]).exit_code == 2

@@ -16,7 +16,8 @@ from drivecoach.native.llama import Context, decoders
 
 _WINDOW = 2048
 """Rows that are sorted together, so that neighbours share most of their prompts."""
-_TOKENS, _SEQUENCES, _LOGITS = 512, 48, 64 << 20
+_TOKENS, _SEQUENCES, _LOGITS = 256, 48, 64 << 20
+"""Of one batch. In a larger one each token would be held against more that are none of its own row's."""
 
 
 def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str) -> Iterator[Verdict]:

@@ -152,7 +152,7 @@ def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str
 
 
 def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:
-    with pytest.raises(ModelError, match="longer than the 512"):
+    with pytest.raises(ModelError, match="longer than the 256"):
         list(judge(model, [("长" * 600, "x")], length=LENGTH, end=CHAT.end))
 
 

@@ -1,7 +1,7 @@
 """The `drivecoach` command: its verbs, and how every failure ends (a message, a hint, an exit code).
 
-Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted,
-143 terminated.
+Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 3 a verification that was
+done and found wrong answers, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ VERBS = {
     "train": "runs:train",
     "export": "runs:export",
     "evaluate": "evaluate:evaluate",
+    "verify": "verify:verify",
+    "refine": "refine:refine",
     "runs": "listing:runs",
     "deploy": "deploy:deploy",
     "ask": "ask:ask",

@@ -81,7 +81,7 @@ class Domain(Generic[Input, Answer]):
     levels: Sequence[str] = ()
     """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
     map_by: str = ""
-    """The closed field of the input by which an evaluation's map is cut, beside the rules; empty for no map."""
+    """The closed field of the input by which maps of right and wrong are cut, beside the rules; empty for no map."""
     expectations: Sequence[Expectation] = ()
     """How answers must behave when inputs are changed; `drivecoach evaluate` tries each."""
 

@@ -175,7 +175,8 @@ class TrainConfig(_Section):
     optimizer: Literal["adamw_torch", "adamw_8bit", "muon"] = "adamw_torch"
     """``muon``: orthogonalised steps for the layers' matrices; learns from fewer rows where all weights are trained."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto``: bf16 on a GPU that has it, else fp32."""
+    """``auto``: bf16 on a GPU that has it, else fp32 (on a CPU with AMX, matrices are rounded to bf16 as they are
+    multiplied)."""
     auto_batch: bool = False
     """Find the largest batch that fits; batch_size times gradient_accumulation stays."""
     gradient_checkpointing: bool = False

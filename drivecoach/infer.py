@@ -67,6 +67,8 @@ class Outcome(Generic[Answer]):
     """Who answered: ``model``, or ``rules`` where the answer is the teacher's."""
     seconds: float = 0.0
     """From the question to the runtime until its answer, queueing included."""
+    log_probability: float | None = None
+    """How likely the model thought its answer, natural logarithm; None where the runtime does not tell."""
 
     def to_json(self, domain: Domain[Input, Answer]) -> JsonObject:
         """The row as it is written to an outcome file."""
@@ -170,7 +172,13 @@ class Engine(Generic[Input, Answer]):
         """What became of an answer: taken apart, read by the schema, held against invariants and the right level."""
         parts = split(completion.text)
         outcome: Outcome[Answer] = Outcome(
-            1, canonical, "invalid", thinking=parts.thinking, source=completion.source, seconds=completion.seconds
+            1,
+            canonical,
+            "invalid",
+            thinking=parts.thinking,
+            source=completion.source,
+            seconds=completion.seconds,
+            log_probability=completion.log_probability,
         )
         try:
             answer = self.domain.read_answer(parts.text)

@@ -1,7 +1,7 @@
 """The `drivecoach` command: its verbs, and how every failure ends (a message, a hint, an exit code).
 
-Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted,
-143 terminated.
+Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 3 a verification that was
+done and found wrong answers, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import ask, before, data, deploy, init, listing, process, refresh, rules, runs, serve
+from drivecoach.cli import ask, before, data, deploy, init, listing, process, refresh, rules, runs, serve, verify
 from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for
@@ -35,6 +35,7 @@ app.command()(runs.tune)
 app.command()(runs.train)
 app.command()(runs.export)
 app.command()(runs.evaluate)
+app.command()(verify.verify)
 app.command()(listing.runs)
 app.command()(deploy.deploy)
 app.command()(ask.ask)

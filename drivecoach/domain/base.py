@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 from drivecoach.domain import line, scores
 from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
-from drivecoach.domain.node import TOLERANCE, JsonObject, Node
+from drivecoach.domain.node import TOLERANCE, JsonObject, Node, text_of
 from drivecoach.domain.pieces import answer_pieces, input_pieces
 from drivecoach.domain.reading import read_json
 from drivecoach.errors import InputError, RecipeError
@@ -181,6 +181,14 @@ class Domain(Generic[Input, Answer]):
     def explain(self, value: Input) -> Explanation | None:
         """By which rule `teach` answers, and why; None where a domain cannot say."""
         return None
+
+    def item(self, value: Input) -> str:
+        """By what inputs are counted beside rules, such as an exam item: the first field that is a closed set."""
+        for name, node in self.input.node.fields.items():
+            if node.kind == "closed":
+                dumped = self.input.dump(value)
+                return text_of(dumped.get(name)) if isinstance(dumped, dict) else ""
+        return ""
 
     def rules(self) -> RuleTable | None:
         """Every rule that `teach` goes by; None where it goes by none."""

@@ -41,6 +41,8 @@ class Greedy:
     seconds: float
     """From the question to the answer, waiting included."""
     finished: bool
+    log_probability: float
+    """Natural logarithm of how likely the whole answer was, its end included."""
 
 
 @dataclass
@@ -141,8 +143,8 @@ class Batcher:
                 asked = whose[at]
                 text = decode.pieces(context, written.tokens)
                 seconds = time.perf_counter() - asked.since
-                found = Greedy(text, len(rows[at].prompt), len(written.tokens), seconds, written.finished)
-                asked.answer.set_result(found)
+                counts = len(rows[at].prompt), len(written.tokens)
+                asked.answer.set_result(Greedy(text, *counts, seconds, written.finished, written.log_probability))
         except BaseException as error:  # whoever waits must hear of it, whatever it was
             for asked in batch:
                 if not asked.answer.done():

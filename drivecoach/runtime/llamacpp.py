@@ -114,7 +114,14 @@ class LlamaCpp:
             if batcher is not None:
                 draft = "" if self.thinks or history else self._draft(user)
                 found = batcher.ask(self.chat.prompt(user, history, think=think), draft, stop)
-                return Completion(found.text, found.prompt_tokens, found.tokens, found.seconds, found.finished)
+                return Completion(
+                    found.text,
+                    found.prompt_tokens,
+                    found.tokens,
+                    found.seconds,
+                    found.finished,
+                    log_probability=found.log_probability,
+                )
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:

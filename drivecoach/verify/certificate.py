@@ -47,7 +47,7 @@ class Counterexample(_Part):
     violations: list[str]
     """Ids of the invariants that the answer breaks."""
     log_probability: float | None
-    """Of the right answer, natural; None where the runtime does not tell."""
+    """How likely the model thought what it said, natural logarithm; None where the runtime does not tell."""
 
 
 class Counts(_Part):

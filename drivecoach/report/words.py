@@ -13,6 +13,10 @@ class Words(NamedTuple):
     en: str
     zh: str
 
+    def of(self, language: Language) -> str:
+        """The text in one of them."""
+        return self.zh if language == "zh" else self.en
+
 
 def percent(right: int, rows: int) -> str:
     """A share with two decimals, and with more where these would make all of it, or none, of what is not."""

@@ -1,0 +1,244 @@
+"""What a run folder holds, gathered for a page; what is not there is named with the command that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from drivecoach import stage
+from drivecoach.config import Recipe
+from drivecoach.data import DataResult, Pair, read_pairs
+from drivecoach.domain import AnyDomain
+from drivecoach.domain.scores import WHOLE
+from drivecoach.errors import DataError, DrivecoachError
+from drivecoach.evaluate.scores import Evaluation
+from drivecoach.export.result import ExportResult
+from drivecoach.files import sha256
+from drivecoach.infer import Engine
+from drivecoach.pipeline import Run
+from drivecoach.progress import progress
+from drivecoach.provenance import STAGES
+from drivecoach.report.answers import Case, case, fields
+from drivecoach.report.grid import Cell, Grid, cases_a_cell, grid
+from drivecoach.report.words import Words, percent, size
+from drivecoach.runtime import open_runtime
+from drivecoach.text import shown
+from drivecoach.train.metrics import METRICS, read_metrics
+from drivecoach.train.result import TrainResult
+from drivecoach.verify import certificate as paper
+from drivecoach.verify.certificate import Certificate
+
+EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part of the page that this run has nothing for."""
+
+    what: Words
+    command: str
+
+
+@dataclass
+class Gathered:
+    """All that one run has to show."""
+
+    name: str
+    folder: Path
+    domain: AnyDomain
+    recipe: Recipe
+    facts: list[tuple[Words, str]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    certificate: Certificate | None = None
+    refused: str = ""
+    """Why a certificate that is there does not count."""
+    grid: Grid | None = None
+    examples: list[Case] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+
+    @property
+    def fields(self) -> list[str]:
+        """What an input holds."""
+        return fields(self.domain)
+
+
+def gather(folder: Path) -> Gathered:
+    """All that is known of the run in ``folder``. Raises ModelError where there is no run."""
+    run = Run.open(folder, lambda _: None)
+    found = Gathered(run.recipe.name, folder, run.domain, run.recipe)
+    found.facts = list(_facts(run))
+    found.metrics = read_metrics(folder / "train" / METRICS)
+    evaluated = stage.read_manifest(folder / "evaluate", Evaluation)
+    found.evaluation = evaluated.results if evaluated else None
+    _add_certificate(found, run)
+    _add_examples(found, run)
+    found.missing += _missing(found)
+    return found
+
+
+def _facts(run: Run) -> Iterator[tuple[Words, str]]:
+    """What was trained on what, a row each."""
+    recipe, folder = run.recipe, run.folder
+    base = recipe.base
+    data = stage.read_manifest(folder / "data", DataResult)
+    trained = stage.read_manifest(folder / "train", TrainResult)
+    exported = stage.read_manifest(folder / "export", ExportResult)
+    yield Words("recipe", "配方"), recipe.name
+    yield Words("domain", "领域"), run.domain.name
+    yield Words("base", "基座"), f"{base.name or base.source}{f' @ {base.revision}' if base.revision else ''}"
+    if recipe.parent:
+        yield Words("goes on from", "接续自"), Path(recipe.parent.run).name
+    yield Words("data", "数据"), ", ".join(shown(Path(source.path).name, 80) for source in recipe.data.sources)
+    if data:
+        counts = data.results
+        yield Words("pairs: train", "训练样本"), f"{counts.train:,}"
+        yield Words("pairs: validation", "验证样本"), f"{counts.validation:,}"
+        yield Words("pairs: test", "测试样本"), f"{counts.test:,}"
+        if digest := counts.digests.get("train"):
+            yield Words("digest of the training pairs", "训练样本摘要"), digest[:16]
+    settings = recipe.train
+    if trained:
+        what = trained.results
+        lora = settings.lora
+        yield Words("parameters", "参数量"), f"{what.parameters:,}"
+        yield (
+            Words("trained", "参与训练"),
+            f"{what.trained_parameters:,}" + ("" if lora is None else f" (LoRA, rank {lora.rank})"),
+        )
+        yield Words("steps", "步数"), f"{what.steps:,}"
+        yield Words("loss at the end", "最终损失"), f"{what.loss:.4g}"
+    yield Words("optimizer", "优化器"), f"{settings.optimizer}, {settings.learning_rate:g}"
+    if trained:
+        yield Words("trained on", "训练日期"), trained.date[:10]
+    if exported:
+        files = exported.results.files
+        yield Words("files", "文件"), ", ".join(f"{name} ({size(file.bytes)})" for name, file in files.items())
+    if trained:
+        yield Words("versions", "版本"), ", ".join(f"{tool} {version}" for tool, version in trained.versions.items())
+
+
+def _add_certificate(found: Gathered, run: Run) -> None:
+    """The certificate, if it is of the model that the run now has, with its map."""
+    folder = found.folder / paper.FOLDER
+    if not (folder / paper.CERTIFICATE).exists():
+        return
+    try:
+        certificate = paper.read(folder)
+    except DataError as error:
+        found.refused = error.message
+        return
+    if not run.quantized.is_file() or sha256(run.quantized) != certificate.digests.model:
+        found.refused = f"it is of another model than {run.quantized.name} is now"
+        return
+    found.certificate = certificate
+    cells = {(one.rule, one.item): Cell(one.rule, one.item, one.states, one.wrong, one.lowered) for one in certificate.cells}
+    most = cases_a_cell(list(cells.values()))
+    with suppress(OSError, ValueError):  # the counts stand without their examples
+        for one in paper.read_counterexamples(folder):
+            cell = cells.get((one.rule, one.item))
+            if cell is None or len(cell.cases) >= most:
+                continue
+            cell.cases.append(
+                case(
+                    found.domain,
+                    one.input,
+                    one.expected,
+                    one.given,
+                    one.said,
+                    lowered=one.lowered,
+                    violations=one.violations,
+                )
+            )
+    found.grid = grid(list(cells.values()), _reasons(found.domain, cells))
+
+
+def _reasons(domain: AnyDomain, cells: dict[tuple[str, str], Cell]) -> dict[str, str]:
+    """The reasons of the rules that went wrong, as their cases tell them."""
+    return {
+        rule: one["reason"] for (rule, _), cell in cells.items() for one in cell.cases[:1] if one.get("rule") == rule
+    }
+
+
+def _add_examples(found: Gathered, run: Run) -> None:
+    """Ask the served file some held-out inputs, as many of each level as there are."""
+    if not run.quantized.is_file():
+        return
+    try:
+        pairs = _various(found.domain, _held_out(run))
+        with open_runtime(str(run.quantized)) as runtime, progress("report: examples", len(pairs)) as task:
+            engine = Engine(runtime.generate, found.domain, guard="flag", asks=1)
+            for pair, right in pairs:
+                outcome = engine.ask(pair.input)
+                said = None if outcome.answer is None else found.domain.answer.dump(outcome.answer)
+                found.examples.append(
+                    case(
+                        found.domain,
+                        outcome.input,
+                        right,
+                        said,
+                        str(outcome.reason),
+                        violations=[violation.id for violation in outcome.violations],
+                    )
+                )
+                task.advance()
+    except DrivecoachError as error:
+        found.missing.append(
+            Missing(Words(f"answers ({error.message})", f"回答（{error.message}）"), f"drivecoach export {found.folder}")
+        )
+
+
+def _held_out(run: Run) -> list[Pair]:
+    for name in ("test", "validation", "train"):
+        with suppress(DataError):
+            if pairs := list(islice(read_pairs(run.folder / "data" / f"{name}.jsonl"), 2000)):
+                return [pair for pair in pairs if not pair.history]
+    return []
+
+
+def _various(domain: AnyDomain, pairs: Sequence[Pair]) -> list[tuple[Pair, Any]]:
+    """Some pairs of each level in turn, each with the dump of its right answer."""
+    from drivecoach.chat.template import split
+
+    found: dict[str, list[tuple[Pair, Any]]] = {level: [] for level in reversed(domain.levels or [""])}
+    for pair in pairs:
+        answer = domain.read_answer(split(pair.output).text)
+        here = found.setdefault(domain.level(answer) if domain.levels else "", [])
+        if len(here) < EXAMPLES:
+            here.append((pair, domain.answer.dump(answer)))
+    turns = max(map(len, found.values()), default=0)
+    mixed = [here[turn] for turn in range(turns) for here in found.values() if turn < len(here)]
+    return mixed[:EXAMPLES]
+
+
+def _missing(found: Gathered) -> Iterator[Missing]:
+    folder = found.folder
+    if not found.metrics:
+        yield Missing(Words("curves of the training", "训练曲线"), f"drivecoach train {found.recipe.name}")
+    if not (folder / STAGES[2] / stage.MANIFEST).exists():
+        yield Missing(Words("files to serve", "可部署的文件"), f"drivecoach export {folder}")
+    if found.evaluation is None:
+        yield Missing(Words("scores", "评分"), f"drivecoach evaluate {folder}")
+    if found.certificate is None and found.domain.is_finite and found.domain.has_teacher:
+        why = f" ({found.refused})" if found.refused else ""
+        yield Missing(Words(f"a certificate{why}", f"证书{why}"), f"drivecoach verify {folder}")
+
+
+def headline(found: Gathered) -> tuple[str, Words] | None:
+    """The share of right answers that counts most, and what it is a share of."""
+    if (certificate := found.certificate) is not None:
+        right = certificate.states - certificate.wrong
+        return percent(right, certificate.states), Words(
+            f"right, of all {certificate.states:,} inputs there are", f"正确率：全部 {certificate.states:,} 个输入逐一作答"
+        )
+    if found.evaluation is None or not found.evaluation.root:
+        return None
+    name, scores = list(found.evaluation.root.items())[-1]
+    right = round(scores.right[WHOLE] * scores.rows)
+    return percent(right, scores.rows), Words(
+        f"right, of {scores.rows:,} inputs ({name})", f"正确率：{scores.rows:,} 个输入（{name}）"
+    )

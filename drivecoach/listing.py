@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.config import Recipe
+from drivecoach.config import RECIPE, Recipe, read_recipe
 from drivecoach.domain.scores import WHOLE
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.result import ExportResult
-from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat
 from drivecoach.provenance import STAGES, Inputs, find_training

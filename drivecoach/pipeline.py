@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.chat import Chat, read_family
+from drivecoach.chat import Chat, chat_of
 from drivecoach.chat.template import split
-from drivecoach.config import Recipe
+from drivecoach.config import Recipe, read_recipe
 from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import load_domain
@@ -28,7 +28,7 @@ from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, scor
 from drivecoach.export.modelfile import check_text, go_template
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, write_lines
-from drivecoach.folder import RunFolder, read_recipe
+from drivecoach.folder import RunFolder
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
 from drivecoach.progress import progress
@@ -343,9 +343,7 @@ def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
 
     Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
     """
-    settings = recipe.chat
-    system = domain.system if settings.system is None else settings.system
-    chat = Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
-    check_text("chat.system", system)
+    chat = chat_of(recipe.chat, domain)
+    check_text("chat.system", chat.system)
     check_text("chat.template", go_template(chat))
     return chat

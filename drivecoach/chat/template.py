@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family
+from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family, read_family
 from drivecoach.chat.turns import Message
+from drivecoach.config import ChatConfig
+from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
 from drivecoach.text import fraction
 
@@ -124,6 +126,12 @@ class Chat:
     def refuse(self, where: str, text: str) -> None:
         """Raise InputError naming every piece of ``text`` that this model reads as a control token."""
         refuse_control_tokens(where, text, re.compile(self.family.control))
+
+
+def chat_of(settings: ChatConfig, domain: AnyDomain) -> Chat:
+    """The chat of a recipe for ``domain``. Raises RecipeError for a template that is missing or cannot be learned."""
+    system = domain.system if settings.system is None else settings.system
+    return Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
 
 
 def split(text: str) -> Parts:

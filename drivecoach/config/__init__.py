@@ -1,5 +1,6 @@
 """Recipes: the typed settings of one tuning run, read from YAML and checked before anything starts."""
 
+from drivecoach.config.kept import RECIPE, read_recipe
 from drivecoach.config.read import load_recipe
 from drivecoach.config.sections import (
     BaseConfig,
@@ -17,6 +18,7 @@ from drivecoach.config.sections import (
 )
 
 __all__ = [
+    "RECIPE",
     "BaseConfig",
     "ChatConfig",
     "DataConfig",
@@ -30,4 +32,5 @@ __all__ = [
     "TrainConfig",
     "check_model_name",
     "load_recipe",
+    "read_recipe",
 ]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from drivecoach import stage
 from drivecoach.config import Recipe
@@ -15,7 +15,8 @@ from drivecoach.data import DataResult, Pair, read_pairs
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DataError, DrivecoachError
-from drivecoach.evaluate.scores import Evaluation
+from drivecoach.evaluate import result
+from drivecoach.evaluate.result import Baselines, Chain, Figures, Result, SplitFigures, Sweep, Wrong
 from drivecoach.export.result import ExportResult
 from drivecoach.files import sha256
 from drivecoach.infer import Engine
@@ -33,6 +34,8 @@ from drivecoach.verify import certificate as paper
 from drivecoach.verify.certificate import Certificate
 
 EXAMPLES = 10
+EVALUATE = "evaluate"
+AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class Gathered:
     recipe: Recipe
     facts: list[tuple[Words, str]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
-    evaluation: Evaluation | None = None
+    figures: Figures | None = None
+    chain: Chain | None = None
+    sweep: Sweep | None = None
+    baselines: Baselines | None = None
     certificate: Certificate | None = None
     refused: str = ""
     """Why a certificate that is there does not count."""
@@ -73,12 +79,25 @@ def gather(folder: Path) -> Gathered:
     found = Gathered(run.recipe.name, folder, run.domain, run.recipe)
     found.facts = list(_facts(run))
     found.metrics = read_metrics(folder / "train" / METRICS)
-    evaluated = stage.read_manifest(folder / "evaluate", Evaluation)
-    found.evaluation = evaluated.results if evaluated else None
+    evaluated = folder / EVALUATE
+    found.figures = _read(evaluated / result.FIGURES, Figures)
+    found.chain = _read(evaluated / result.CHAIN, Chain)
+    found.sweep = _read(evaluated / result.SWEEP, Sweep)
+    found.baselines = _read(evaluated / result.BASELINES, Baselines)
     _add_certificate(found, run)
+    if found.grid is None:
+        _add_map_of_samples(found)
     _add_examples(found, run)
     found.missing += _missing(found)
     return found
+
+
+def _read(path: Path, kind: type[AnyResult]) -> AnyResult | None:
+    """A file of an evaluation; None where it is missing or of another version."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _facts(run: Run) -> Iterator[tuple[Words, str]]:
@@ -157,6 +176,43 @@ def _add_certificate(found: Gathered, run: Run) -> None:
     found.grid = grid(list(cells.values()), _reasons(found.domain, cells))
 
 
+def _add_map_of_samples(found: Gathered) -> None:
+    """Without a certificate, a map of the states that were drawn, which are many fewer."""
+    figures = found.figures
+    split = widest(figures) if figures else None
+    if figures is None or split is None or not split.cells:
+        return
+    cells = {
+        (one.rule, one.value): Cell(one.rule, one.value, one.exact.rows, one.exact.rows - one.exact.count, 0)
+        for one in split.cells
+    }
+    most = cases_a_cell(list(cells.values()))
+    with suppress(OSError, ValueError):
+        for line in (found.folder / EVALUATE / result.WRONG).read_text(encoding="utf-8").splitlines():
+            one = Wrong.model_validate_json(line)
+            cell = cells.get((one.rule, one.map))
+            if cell is None or (one.split, one.constrained) != (split.split, False) or WHOLE not in one.wrong:
+                continue
+            made = case(found.domain, one.input, one.expected, one.given, one.said)
+            if _is_lowered(found.domain, made):
+                made["lowered"] = True
+                cell.lowered += 1
+            if len(cell.cases) < most:
+                cell.cases.append(made)
+    found.grid = grid(list(cells.values()), _reasons(found.domain, cells))
+
+
+def _is_lowered(domain: AnyDomain, one: Case) -> bool:
+    said, right = one.get("said"), one.get("right")
+    return bool(said and right) and right["level"] == domain.levels[-1] != said["level"] if domain.levels else False
+
+
+def widest(figures: Figures) -> SplitFigures | None:
+    """The split that stands for all inputs: drawn evenly, else the first."""
+    plain = [split for split in figures.splits if not split.constrained]
+    return next((split for split in plain if split.split == "uniform"), plain[0] if plain else None)
+
+
 def _reasons(domain: AnyDomain, cells: dict[tuple[str, str], Cell]) -> dict[str, str]:
     """The reasons of the rules that went wrong, as their cases tell them."""
     return {
@@ -221,7 +277,7 @@ def _missing(found: Gathered) -> Iterator[Missing]:
         yield Missing(Words("curves of the training", "训练曲线"), f"drivecoach train {found.recipe.name}")
     if not (folder / STAGES[2] / stage.MANIFEST).exists():
         yield Missing(Words("files to serve", "可部署的文件"), f"drivecoach export {folder}")
-    if found.evaluation is None:
+    if found.figures is None:
         yield Missing(Words("scores", "评分"), f"drivecoach evaluate {folder}")
     if found.certificate is None and found.domain.is_finite and found.domain.has_teacher:
         why = f" ({found.refused})" if found.refused else ""
@@ -235,10 +291,10 @@ def headline(found: Gathered) -> tuple[str, Words] | None:
         return percent(right, certificate.states), Words(
             f"right, of all {certificate.states:,} inputs there are", f"正确率：全部 {certificate.states:,} 个输入逐一作答"
         )
-    if found.evaluation is None or not found.evaluation.root:
+    split = widest(found.figures) if found.figures else None
+    if split is None:
         return None
-    name, scores = list(found.evaluation.root.items())[-1]
-    right = round(scores.right[WHOLE] * scores.rows)
-    return percent(right, scores.rows), Words(
-        f"right, of {scores.rows:,} inputs ({name})", f"正确率：{scores.rows:,} 个输入（{name}）"
+    rows = split.exact.rows
+    return percent(split.exact.count, rows), Words(
+        f"right, of {rows:,} inputs ({split.split})", f"正确率：{rows:,} 个输入（{split.split}）"
     )

@@ -63,7 +63,7 @@ def _charts() -> Markup:
 
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     bundle: str = vl_convert.javascript_bundle(vl_version=version)
-    return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704
+    return Markup("(() => {%s})()" % bundle.replace("</script", "<\\/script"))  # noqa: S704, UP031
 
 
 def _head(path: Path) -> str:

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from drivecoach.evaluate.result import Rate, SplitFigures
 from drivecoach.report import charts, page
-from drivecoach.report.gather import Gathered, gather, headline
+from drivecoach.report.gather import Gathered, gather, headline, widest
 from drivecoach.report.words import Language, Words
 
 PAGE = "index.html"
@@ -46,7 +47,7 @@ def _data(runs: Sequence[Gathered]) -> dict[str, Any]:
             {
                 "fields": run.fields,
                 "examples": run.examples,
-                "file": str(run.folder / "verify/counterexamples.jsonl"),
+                "file": "verify/counterexamples.jsonl" if run.certificate else "evaluate/wrong.jsonl",
                 "cells": {
                     place: {**asdict(cell), "reason": run.grid.reasons.get(cell.rule, "")}
                     for place, cell in enumerate(run.grid.cells)
@@ -67,16 +68,52 @@ def _shown(runs: Sequence[Gathered]) -> dict[str, Any]:
             rows.setdefault(words, [""] * len(runs))[place] = value
     shown = [{**vars(run), "headline": headline(run)} for run in runs]
     sections = [
-        ("missing", "Not made yet", "尚未生成", any(run.missing for run in runs)),
         ("answers", "What it says", "它怎么说", any(run.examples for run in runs)),
         ("map", "Map", "地图", any(run.grid for run in runs)),
+        ("scores", "Scores", "评分", any(run.figures for run in runs)),
         ("training", "Training", "训练", any(run.metrics for run in runs)),
+        ("baselines", "Baselines", "对照", any(run.baselines for run in runs)),
+        ("chain", "Chain", "环节", any(run.chain for run in runs)),
+        ("size", "Size and speed", "大小与速度", any(run.sweep or run.figures and run.figures.speed for run in runs)),
         ("certificate", "Certificate", "证书", any(run.certificate for run in runs)),
+        ("missing", "Not made yet", "尚未生成", any(run.missing for run in runs)),
         ("facts", "Facts", "事实", True),
     ]
     return {
+        **_scores(runs),
         "runs": shown,
         "facts": list(rows.items()),
         "sections": [(id, en, zh) for id, en, zh, there in sections if there],
         "comparison": None,
+    }
+
+
+def _scores(runs: Sequence[Gathered]) -> dict[str, Any]:
+    """The figures, turned so that the runs stand beside each other in every split."""
+    splits: dict[str, list[tuple[Gathered, SplitFigures]]] = {}
+    parts: dict[str, dict[str, Rate]] = {}
+    weakest = []
+    for run in runs:
+        for one in run.figures.splits if run.figures else ():
+            name = f"{one.split}, constrained" if one.constrained else one.split
+            splits.setdefault(name, []).append((run, one))
+            column = name if len(runs) == 1 else f"{name} · {run.name}"
+            for part, rate in one.fields.items():
+                parts.setdefault(part, {})[column] = rate
+            for part, rate in one.order_free.items():
+                parts.setdefault(f"{part}, in any order", {})[column] = rate
+            if one is widest(run.figures):
+                weakest += [
+                    {"name": f"{feature}: {value}", "run": run.name, "exact": rate}
+                    for feature, values in one.by_value.items()
+                    for value, rate in values.items()
+                    if rate.count < rate.rows
+                ]
+    columns = list(dict.fromkeys(column for rates in parts.values() for column in rates))
+    return {
+        "splits": [{"name": name, "rows": rows} for name, rows in splits.items()],
+        "columns": [{"name": column} for column in columns],
+        "parts": [(part, [rates.get(column) for column in columns]) for part, rates in parts.items()],
+        "weakest": sorted(weakest, key=lambda one: one["exact"].share)[:8],
+        "behaviours": [(run, one) for run in runs if run.figures for one in run.figures.behaviours],
     }

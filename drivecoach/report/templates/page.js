@@ -1,5 +1,6 @@
 // The switches of every page, its charts, and the cases that a map opens. All text is set as text, never as HTML.
 "use strict";
+(() => {
 const root = document.documentElement;
 const data = JSON.parse(document.getElementById("data").textContent);
 const kept = (key, value) => {
@@ -111,6 +112,11 @@ for (const place of document.querySelectorAll("[data-examples]")) {
   place.append(...run.examples.map((one) => shown(run.fields, one)));
 }
 
+for (const place of document.querySelectorAll("[data-first]")) {
+  const run = data.runs[place.dataset.first];
+  place.append(shown(run.fields, run.examples.find((one) => !one.wrong) || run.examples[0]));
+}
+
 // --- the map ---
 
 const panel = document.getElementById("panel");
@@ -150,3 +156,4 @@ document.addEventListener("keydown", (event) => {
 
 root.lang = kept("language") || ((navigator.language || "en").startsWith("zh") ? "zh" : "en");
 shade(kept("theme"));
+})();

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from drivecoach import stage
 from drivecoach.chat import Chat, chat_of
-from drivecoach.chat.template import split
 from drivecoach.config import Recipe, read_recipe
 from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
 from drivecoach.domain import AnyDomain
@@ -24,6 +23,7 @@ from drivecoach.domains.load import load_domain
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate import own_pairs
+from drivecoach.evaluate.questions import cases_of, spread
 from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
 from drivecoach.export.modelfile import check_text, go_template
 from drivecoach.export.result import ExportResult
@@ -292,12 +292,8 @@ class Run:
         held_out = spread(pairs["test"], limits.rows)
         if not held_out:
             self.say("evaluate: there are no test rows (data.test), so no rows that were held out are scored")
-        answers = [self.domain.read_answer(split(pair.output).text) for pair in held_out]
         tests = {
-            "test": [
-                Case(Question(pair.input, pair.history), answer)
-                for pair, answer in zip(held_out, answers, strict=True)
-            ],
+            "test": cases_of(held_out, self.domain),
             "uniform": [Case(Question(text), answer) for text, answer in self.domain.uniform(limits.states, seen)],
         }
         if self.chat.thinking == "mixed":
@@ -329,13 +325,6 @@ class Run:
 
     def _inputs(self) -> Inputs:
         return Inputs(self.folder, self.recipe, self.domain, self.chat)
-
-
-def spread(pairs: Sequence[Pair], count: int | None) -> list[Pair]:
-    """``count`` of the pairs, spread evenly over all of them; None takes every one."""
-    if count is None or count >= len(pairs):
-        return list(pairs)
-    return [pairs[place * len(pairs) // count] for place in range(count)]
 
 
 def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:

@@ -14,7 +14,21 @@ import typer
 from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import ask, before, data, deploy, init, listing, process, refresh, rules, runs, serve, verify
+from drivecoach.cli import (
+    ask,
+    before,
+    data,
+    deploy,
+    evaluate,
+    init,
+    listing,
+    process,
+    refresh,
+    rules,
+    runs,
+    serve,
+    verify,
+)
 from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for
@@ -34,7 +48,7 @@ app.command()(before.plan)
 app.command()(runs.tune)
 app.command()(runs.train)
 app.command()(runs.export)
-app.command()(runs.evaluate)
+app.command()(evaluate.evaluate)
 app.command()(verify.verify)
 app.command()(listing.runs)
 app.command()(deploy.deploy)

@@ -16,6 +16,7 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.expectation import Expectation
 from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
 from drivecoach.domain.node import TOLERANCE, JsonObject, Node, text_of
@@ -70,13 +71,18 @@ class Domain(Generic[Input, Answer]):
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
     text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
-    and `level` (how grave an answer is), or how inputs and answers are read and written.
+    and `level` (how grave an answer is), ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs
+    and answers are read and written.
 
     Raises RecipeError for a name that is no file name, and for models that cannot be written in one canonical way.
     """
 
     levels: Sequence[str] = ()
     """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
+    map_by: str = ""
+    """The closed field of the input by which an evaluation's map is cut, beside the rules; empty for no map."""
+    expectations: Sequence[Expectation] = ()
+    """How answers must behave when inputs are changed; `drivecoach evaluate` tries each."""
 
     def __init__(
         self, name: str, input: type[Input] | Form[Input], answer: type[Answer] | Form[Answer], system: str = ""

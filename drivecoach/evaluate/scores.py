@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Generic
+from typing import Any, Generic, TypeAlias
 
 from pydantic import BaseModel, JsonValue, RootModel
 
@@ -25,6 +25,9 @@ class Case(Generic[Answer]):
 
     question: Question
     expected: Answer
+
+
+AnyCase: TypeAlias = Case[Any]
 
 
 class Mistake(BaseModel):

@@ -43,6 +43,9 @@ class Target:
     """The GGUF file, or the folder of weights."""
     run: Path | None
     """The run folder that it lies in."""
+    link: str
+    """Which link of its run's chain it is: ``f16``, ``adapter``, ``merged``; empty for the file that the run serves,
+    and outside a run."""
     note: str
     """What one should know about how its domain was found; empty where there is nothing."""
     digest: Callable[[], str]
@@ -97,9 +100,12 @@ def open_target(name: str, domain: str | None = None, host: str | None = None, *
 
 def _gguf(name: str, path: Path, domain: str | None, host: str | None) -> Target:
     runtime = LlamaCpp(path, host)
-    run = _run_of(path)
-    found, note = _domain(runtime.metadata, str(path), domain, None if run is None else read_recipe(run))
-    return Target(name, "gguf", found, runtime, runtime.chat, path, run, note, lambda: sha256(path))
+    run, link = _run_of(path), ""
+    recipe = None if run is None else read_recipe(run)
+    if recipe is not None and path.name != recipe.export.served:
+        link = path.stem.removeprefix(f"{recipe.export.name}-")
+    found, note = _domain(runtime.metadata, str(path), domain, recipe)
+    return Target(name, "gguf", found, runtime, runtime.chat, path, run, link, note, lambda: sha256(path))
 
 
 def _weights(name: str, path: Path, run: Path, domain: str | None) -> Target:
@@ -111,7 +117,7 @@ def _weights(name: str, path: Path, run: Path, domain: str | None) -> Target:
     runtime = WeightsRuntime(
         path, chat, metadata, limit=recipe.export.num_predict, context=recipe.export.num_ctx
     )
-    return Target(name, "weights", found, runtime, chat, path, run, note, lambda: _digest_of(path))
+    return Target(name, "weights", found, runtime, chat, path, run, path.name, note, lambda: _digest_of(path))
 
 
 def _served(name: str, kind: str, domain: str | None, host: str | None, timeout: float) -> Target:
@@ -126,13 +132,12 @@ def _served(name: str, kind: str, domain: str | None, host: str | None, timeout:
             chat = Chat.from_metadata(runtime.metadata)
         except KeyError:
             chat = None
-        return Target(name, "ollama", found.domain, runtime, chat, None, None, found.note, runtime.digest)
+        return Target(name, "ollama", found.domain, runtime, chat, None, None, "", found.note, runtime.digest)
     rules = found.domain if kind == "rules" else None
     identity = rules.identity() if rules else {"name": runtime.name}
     made = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()
-    return Target(
-        name, "rules" if rules else "other", found.domain, runtime, None, None, None, found.note, lambda: made
-    )
+    what: Kind = "rules" if rules else "other"
+    return Target(name, what, found.domain, runtime, None, None, None, "", found.note, lambda: made)
 
 
 def _domain(

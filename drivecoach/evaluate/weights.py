@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -81,6 +81,33 @@ class Weights:
             found.append(Completion(text, length, len(ids), seconds, finished))
         return found
 
+    def judge(self, rows: Sequence[tuple[str, str]]) -> list[bool]:
+        """Whether each (rendered prompt, answer with its end token) is what greedy decoding would write.
+
+        That is so where every token of the answer is the likeliest one after those before it: one forward pass tells.
+        """
+        import torch
+
+        asked = [
+            (self.tokenizer.encode(prompt), self.tokenizer.encode(answer, add_special_tokens=False))
+            for prompt, answer in rows
+        ]
+        width = max(len(prompt) + len(answer) for prompt, answer in asked)
+        # Padding stands behind, where no answer sees it.
+        ids = torch.zeros((len(asked), width), dtype=torch.long)
+        for at, (prompt, answer) in enumerate(asked):
+            ids[at, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+        first = min(len(prompt) for prompt, _ in asked) - 1  # before the first answer, no logits are needed
+        with torch.inference_mode():
+            logits = self.model(input_ids=ids.to(self.model.device), logits_to_keep=width - first).logits
+        best = logits.argmax(dim=-1).cpu()
+        return [
+            len(answer) <= self._limit
+            and (self._context is None or len(prompt) + len(answer) <= self._context)
+            and best[at, len(prompt) - 1 - first :][: len(answer)].tolist() == answer
+            for at, (prompt, answer) in enumerate(asked)
+        ]
+
 
 @dataclass
 class _Asked:
@@ -136,6 +163,16 @@ class WeightsRuntime:
                 self._thread.start()
             self._waiting.put(asked)
         return asked.answer.result()
+
+    def judge(self, rows: Sequence[tuple[str, str]]) -> Iterator[bool]:
+        """Whether each (rendered prompt, answer) is what the model would write, in order; see `Weights.judge`.
+
+        Not to be called while something is being generated.
+        """
+        for start in range(0, len(rows), BATCH):
+            yield from self._weights.judge(
+                [(prompt, answer + self._chat.end) for prompt, answer in rows[start : start + BATCH]]
+            )
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:

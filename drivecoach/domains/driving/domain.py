@@ -42,6 +42,7 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
     """
 
     levels = LEVELS
+    map_by = "当前项目"
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from drivecoach.cli import (
     init,
     listing,
     process,
+    refine,
     refresh,
     rules,
     runs,
@@ -50,6 +51,7 @@ app.command()(runs.train)
 app.command()(runs.export)
 app.command()(evaluate.evaluate)
 app.command()(verify.verify)
+app.command()(refine.refine)
 app.command()(listing.runs)
 app.command()(deploy.deploy)
 app.command()(ask.ask)

@@ -82,13 +82,14 @@ def folder_of(target: Target) -> Path:
 def rows(certificate: Certificate) -> dict[str, str]:
     """For a table: the counts, and the rules with the most wrong answers."""
     worst = sorted(certificate.rules.items(), key=lambda rule: -rule[1].wrong)[:8]
+    often = ", ".join(f"{id or '-'} {counts.wrong:,}" for id, counts in worst if counts.wrong)
     broken = ", ".join(f"{id} {count:,}" for id, count in certificate.violations.items())
     return {
         "states": f"{certificate.states:,}",
         "wrong": f"{certificate.wrong:,} ({1 - certificate.wrong / certificate.states:.4%} right)",
         "below the right level": f"{certificate.below:,}, {certificate.lowered:,} of them lowered from the gravest",
         "invariant violations": broken or "none",
-        "most often wrong": ", ".join(f"{id or '-'} {counts.wrong:,}" for id, counts in worst if counts.wrong) or "none",
+        "most often wrong": often or "none",
         "model": f"{certificate.target}, SHA-256 {certificate.digests.model[:16]}",
         "clean": "yes" if certificate.clean else "no",
     }

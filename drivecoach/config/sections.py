@@ -243,6 +243,19 @@ class EvaluateConfig(_Section):
     """Held-out rows that are scored, spread evenly over all of them; None scores every one."""
 
 
+class RefineConfig(_Section):
+    """How a finished run is taught what it gets wrong: `drivecoach refine RUN`."""
+
+    rounds: int = Field(4, gt=0)
+    """At most so many, each a training and a verification; fewer where nothing is wrong any more."""
+    pairs: int = Field(4000, gt=0)
+    """Drawn for all rounds together, beside those that the run was trained on."""
+    epochs: float = Field(4, gt=0)
+    """Of one round, over all pairs that there are then."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Where each round begins; None: a third of the run's own."""
+
+
 class ParentConfig(_Section):
     """The finished run whose weights a training begins with; ``drivecoach tune --resume`` writes it."""
 
@@ -264,6 +277,7 @@ class Recipe(_Section):
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    refine: RefineConfig = RefineConfig()
     parent: ParentConfig | None = None
 
     @model_validator(mode="before")

@@ -18,8 +18,6 @@ CERTIFICATE = "certificate.json"
 COUNTEREXAMPLES = "counterexamples.jsonl"
 FOLDER = "verify"
 """Where both lie in a run's folder, and beside a GGUF file."""
-FORM = 1
-"""The form that is written; another number is another form."""
 
 
 class _Part(BaseModel):
@@ -92,7 +90,8 @@ class Digests(_Part):
 class Certificate(_Part):
     """What came of answering every input that a domain has."""
 
-    form: Literal[1] = FORM
+    form: Literal[1] = 1
+    """Another form of certificate has another number."""
     date: datetime
     drivecoach: str
     engine: str

@@ -46,7 +46,7 @@ from drivecoach.verify.states import (
 BLOCK = 8192
 """States that are finished together: what an interruption loses at most."""
 MEASURED = "measured.npy"
-"""For every state, in the domain's order: the log-probability of the answer, and the right answer's margin in logits."""
+"""For every state, in the domain's order: how likely the answer was (a logarithm), and the right one's margin."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,8 @@ def _counted(domain: AnyDomain, block: list[_Found]) -> Block:
         state, outcome = found.state, found.outcome
         if outcome is not None and outcome.status == "failed":
             raise RuntimeFailure(
-                f"no answer for {state.input}: {outcome.reason}", hint="run the same command again: it goes on from here"
+                f"no answer for {state.input}: {outcome.reason}",
+                hint="run the same command again: it goes on from here",
             )
         rule, item = rule_of(domain, state.value), domain.item(state.value)
         given = state.right if outcome is None else outcome.answer

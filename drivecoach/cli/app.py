@@ -25,6 +25,7 @@ from drivecoach.cli import (
     process,
     refine,
     refresh,
+    report,
     rules,
     runs,
     serve,
@@ -52,6 +53,8 @@ app.command()(runs.export)
 app.command()(evaluate.evaluate)
 app.command()(verify.verify)
 app.command()(refine.refine)
+app.command()(report.report)
+app.command()(report.compare)
 app.command()(listing.runs)
 app.command()(deploy.deploy)
 app.command()(ask.ask)

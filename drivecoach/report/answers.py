@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypedDict
 
 from pydantic import JsonValue
@@ -58,10 +59,8 @@ def shown(domain: AnyDomain, answer: JsonValue) -> Answer:
     """The dump of an answer, sorted for a person. One of another version of the domain is shown as it is."""
     found = Answer(level="", rank="", sentence="", lists=[], rest=[])
     if domain.levels:
-        try:
+        with suppress(InputError):
             found["level"] = domain.level(domain.answer.parse(answer))
-        except InputError:
-            pass
         found["rank"] = rank(domain, found["level"])
     level = found["level"]
     for path, node in domain.answer.node.leaves():

@@ -16,6 +16,12 @@ _STEP = Words("step", "步")
 _LOSS = Words("loss (nats per answer token, log scale)", "损失（奈特/回答词元，对数轴）")
 _TRAINING = Words("training", "训练")
 _VALIDATION = Words("validation", "验证")
+_SIZE = Words("size of the file (MB)", "文件大小（MB）")
+_RIGHT = Words("exactly right", "完全正确")
+_COVERAGE = Words("coverage: share of inputs that are answered", "覆盖率：作答的输入所占比例")
+_RISK = Words("risk: share of these", "风险：其中所占比例")
+_WRONG = Words("answered wrong", "答错")
+_LOWERED = Words("danger lowered", "危险被降级")
 _EXACT = Words("exact match on validation rows", "验证集完全一致率")
 
 
@@ -61,6 +67,43 @@ def exact(runs: Mapping[str, Rows], language: Language) -> Spec | None:
     return _spec(chart, 280)
 
 
+def sweep(runs: Mapping[str, Rows], language: Language) -> Spec | None:
+    """How many answers are right by the size of the file, a point a quantization."""
+    rows = [{"run": name, **row} for name, found in runs.items() for row in found]
+    if not rows:
+        return None
+    axes = {
+        "x": alt.X("megabytes:Q", title=_SIZE.of(language), scale=alt.Scale(zero=False, padding=25)),
+        "y": alt.Y("right:Q", title=_RIGHT.of(language), axis=alt.Axis(format=".2%"), scale=alt.Scale(zero=False)),
+    }
+    tips = ["run:N", "type:N", alt.Tooltip("megabytes:Q", format=".3"), alt.Tooltip("right:Q", format=".3%")]
+    line = _base(rows).mark_line(strokeWidth=1.5, opacity=0.5).encode(**axes, **_run(runs))
+    points = _base(rows).mark_point(filled=True, size=90).encode(**axes, tooltip=tips, **_run(runs))
+    names = _base(rows).mark_text(dy=-12, fontSize=12).encode(**axes, text="type:N")
+    return _spec(line + points + names, 300)
+
+
+def risk(runs: Mapping[str, Rows], language: Language) -> Spec | None:
+    """How many of the answers that are given are wrong, where the least certain ones are not given."""
+    rows = [{"run": name, **row} for name, found in runs.items() for row in found]
+    if not rows:
+        return None
+    kinds = {"wrong": _WRONG.of(language), "lowered": _LOWERED.of(language)}
+    long = [
+        {"run": row["run"], "coverage": row["coverage"], "risk": row[key], "kind": kind}
+        for row in rows
+        for key, kind in kinds.items()
+    ]
+    chart = _base(long).mark_line(strokeWidth=2, interpolate="step-after").encode(
+        x=alt.X("coverage:Q", title=_COVERAGE.of(language), axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+        y=alt.Y("risk:Q", title=_RISK.of(language), axis=alt.Axis(format=".3~%")),
+        strokeDash=alt.StrokeDash("kind:N", sort=list(kinds.values()), title=None),
+        tooltip=["run:N", "kind:N", alt.Tooltip("coverage:Q", format=".3%"), alt.Tooltip("risk:Q", format=".4%")],
+        **_run(runs),
+    )
+    return _spec(chart, 280)
+
+
 def _base(rows: Rows) -> alt.Chart:
     return alt.Chart(alt.Data(values=list(rows)))
 
@@ -77,7 +120,8 @@ def _run(runs: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _spec(chart: Any, height: int) -> Spec:
-    sized = chart.properties(width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    fitted = alt.AutoSizeParams(type="fit-x", contains="padding")
+    sized = chart.properties(width="container", height=height, autosize=fitted)
     made: Spec = sized.to_dict()
     made.pop("config", None)  # the page brings its own
     return made

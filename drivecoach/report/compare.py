@@ -14,7 +14,7 @@ from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DataError
 from drivecoach.evaluate import result
 from drivecoach.evaluate.result import Paired, Rate, Wrong, paired
-from drivecoach.report.gather import EVALUATE, Measured
+from drivecoach.report.measured import Measured
 from drivecoach.text import shown
 from drivecoach.verify import certificate as paper
 
@@ -86,10 +86,10 @@ class _Asked:
 
 def compare(first: Measured, second: Measured) -> Comparison:
     """Hold two runs against each other. Raises DataError where no question was asked of both."""
-    if first.domain.identity() != second.domain.identity():
+    if first.run.domain.identity() != second.run.domain.identity():
         raise DataError(
             f"{first.folder} and {second.folder} answer different questions: their domains are "
-            f"{first.domain.name} and {second.domain.name}",
+            f"{first.run.domain.name} and {second.run.domain.name}",
             hint="compare runs of one domain",
         )
     splits: list[SplitComparison] = []
@@ -157,19 +157,15 @@ def _common_test(first: Measured, second: Measured, rows: Sequence[Mapping[str, 
 
 def _of_certificate(run: Measured) -> _Asked:
     assert run.certificate is not None  # noqa: S101
-    wrong = {one.input: one for one in paper.read_counterexamples(run.folder / paper.FOLDER)}
+    wrong = {one.input: one for one in paper.read_counterexamples(run.verified)}
     return _Asked(run.certificate.states, wrong)
 
 
 def _of_split(run: Measured, name: str, rows: int, among: set[str] | None = None) -> _Asked:
-    lines = (run.folder / EVALUATE / result.WRONG).read_text(encoding="utf-8").splitlines()
+    lines = (run.evaluated / result.WRONG).read_text(encoding="utf-8").splitlines()
     every = (Wrong.model_validate_json(line) for line in lines)
-    kept = {
-        one.input: one
-        for one in every
-        if (one.split, one.constrained) == (name, False) and WHOLE in one.wrong and (among is None or one.input in among)
-    }
-    return _Asked(rows, kept)
+    here = (one for one in every if (one.split, one.constrained) == (name, False) and WHOLE in one.wrong)
+    return _Asked(rows, {one.input: one for one in here if among is None or one.input in among})
 
 
 def _flips(split: str, one: _Asked, other: _Asked) -> Iterator[Flip]:

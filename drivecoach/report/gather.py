@@ -7,24 +7,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from drivecoach import stage
-from drivecoach.config import Recipe
 from drivecoach.data import DataResult, Pair, read_pairs
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DataError, DrivecoachError
 from drivecoach.evaluate import result
-from drivecoach.evaluate.result import Baselines, Chain, Figures, Result, SplitFigures, Sweep, Wrong
+from drivecoach.evaluate.result import SplitFigures, Wrong
 from drivecoach.export.result import ExportResult
-from drivecoach.files import sha256
 from drivecoach.infer import Engine
 from drivecoach.pipeline import Run
 from drivecoach.progress import progress
-from drivecoach.provenance import STAGES
-from drivecoach.report.answers import Case, case, fields
+from drivecoach.report.answers import Case, case
 from drivecoach.report.grid import Cell, Grid, cases_a_cell, grid
+from drivecoach.report.measured import Measured, measured, widest
 from drivecoach.report.words import Words, percent, size
 from drivecoach.runtime import open_runtime
 from drivecoach.text import shown
@@ -34,8 +32,6 @@ from drivecoach.verify import certificate as paper
 from drivecoach.verify.certificate import Certificate
 
 EXAMPLES = 10
-EVALUATE = "evaluate"
-AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 @dataclass(frozen=True)
@@ -47,57 +43,33 @@ class Missing:
 
 
 @dataclass
-class Gathered:
+class Gathered(Measured):
     """All that one run has to show."""
 
-    name: str
-    folder: Path
-    domain: AnyDomain
-    recipe: Recipe
     facts: list[tuple[Words, str]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
-    figures: Figures | None = None
-    chain: Chain | None = None
-    sweep: Sweep | None = None
-    baselines: Baselines | None = None
-    certificate: Certificate | None = None
-    refused: str = ""
-    """Why a certificate that is there does not count."""
     grid: Grid | None = None
     examples: list[Case] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
     @property
-    def fields(self) -> list[str]:
-        """What an input holds."""
-        return fields(self.domain)
+    def domain(self) -> AnyDomain:
+        """The run's."""
+        return self.run.domain
 
 
 def gather(folder: Path) -> Gathered:
     """All that is known of the run in ``folder``. Raises ModelError where there is no run."""
-    run = Run.open(folder, lambda _: None)
-    found = Gathered(run.recipe.name, folder, run.domain, run.recipe)
-    found.facts = list(_facts(run))
+    found = Gathered(**vars(measured(folder)))
+    found.facts = list(_facts(found.run))
     found.metrics = read_metrics(folder / "train" / METRICS)
-    evaluated = folder / EVALUATE
-    found.figures = _read(evaluated / result.FIGURES, Figures)
-    found.chain = _read(evaluated / result.CHAIN, Chain)
-    found.sweep = _read(evaluated / result.SWEEP, Sweep)
-    found.baselines = _read(evaluated / result.BASELINES, Baselines)
-    _add_certificate(found, run)
-    if found.grid is None:
-        _add_map_of_samples(found)
-    _add_examples(found, run)
+    if found.certificate is not None:
+        _add_map(found, found.certificate)
+    elif found.figures is not None and (split := widest(found.figures)) is not None:
+        _add_map_of_samples(found, split)
+    _add_examples(found)
     found.missing += _missing(found)
     return found
-
-
-def _read(path: Path, kind: type[AnyResult]) -> AnyResult | None:
-    """A file of an evaluation; None where it is missing or of another version."""
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def _facts(run: Run) -> Iterator[tuple[Words, str]]:
@@ -127,7 +99,7 @@ def _facts(run: Run) -> Iterator[tuple[Words, str]]:
         yield Words("parameters", "参数量"), f"{what.parameters:,}"
         yield (
             Words("trained", "参与训练"),
-            f"{what.trained_parameters:,}" + ("" if lora is None else f" (LoRA, rank {lora.rank})"),
+            f"{what.trained_parameters:,}" + ("" if lora is None else f" (LoRA, r {lora.r})"),
         )
         yield Words("steps", "步数"), f"{what.steps:,}"
         yield Words("loss at the end", "最终损失"), f"{what.loss:.4g}"
@@ -141,24 +113,15 @@ def _facts(run: Run) -> Iterator[tuple[Words, str]]:
         yield Words("versions", "版本"), ", ".join(f"{tool} {version}" for tool, version in trained.versions.items())
 
 
-def _add_certificate(found: Gathered, run: Run) -> None:
-    """The certificate, if it is of the model that the run now has, with its map."""
-    folder = found.folder / paper.FOLDER
-    if not (folder / paper.CERTIFICATE).exists():
-        return
-    try:
-        certificate = paper.read(folder)
-    except DataError as error:
-        found.refused = error.message
-        return
-    if not run.quantized.is_file() or sha256(run.quantized) != certificate.digests.model:
-        found.refused = f"it is of another model than {run.quantized.name} is now"
-        return
-    found.certificate = certificate
-    cells = {(one.rule, one.item): Cell(one.rule, one.item, one.states, one.wrong, one.lowered) for one in certificate.cells}
+def _add_map(found: Gathered, certificate: Certificate) -> None:
+    """The map of all inputs."""
+    cells = {
+        (one.rule, one.item): Cell(one.rule, one.item, one.states, one.wrong, one.lowered)
+        for one in certificate.cells
+    }
     most = cases_a_cell(list(cells.values()))
     with suppress(OSError, ValueError):  # the counts stand without their examples
-        for one in paper.read_counterexamples(folder):
+        for one in paper.read_counterexamples(found.verified):
             cell = cells.get((one.rule, one.item))
             if cell is None or len(cell.cases) >= most:
                 continue
@@ -176,11 +139,9 @@ def _add_certificate(found: Gathered, run: Run) -> None:
     found.grid = grid(list(cells.values()), _reasons(found.domain, cells))
 
 
-def _add_map_of_samples(found: Gathered) -> None:
+def _add_map_of_samples(found: Gathered, split: SplitFigures) -> None:
     """Without a certificate, a map of the states that were drawn, which are many fewer."""
-    figures = found.figures
-    split = widest(figures) if figures else None
-    if figures is None or split is None or not split.cells:
+    if not split.cells:
         return
     cells = {
         (one.rule, one.value): Cell(one.rule, one.value, one.exact.rows, one.exact.rows - one.exact.count, 0)
@@ -188,7 +149,7 @@ def _add_map_of_samples(found: Gathered) -> None:
     }
     most = cases_a_cell(list(cells.values()))
     with suppress(OSError, ValueError):
-        for line in (found.folder / EVALUATE / result.WRONG).read_text(encoding="utf-8").splitlines():
+        for line in (found.evaluated / result.WRONG).read_text(encoding="utf-8").splitlines():
             one = Wrong.model_validate_json(line)
             cell = cells.get((one.rule, one.map))
             if cell is None or (one.split, one.constrained) != (split.split, False) or WHOLE not in one.wrong:
@@ -204,13 +165,7 @@ def _add_map_of_samples(found: Gathered) -> None:
 
 def _is_lowered(domain: AnyDomain, one: Case) -> bool:
     said, right = one.get("said"), one.get("right")
-    return bool(said and right) and right["level"] == domain.levels[-1] != said["level"] if domain.levels else False
-
-
-def widest(figures: Figures) -> SplitFigures | None:
-    """The split that stands for all inputs: drawn evenly, else the first."""
-    plain = [split for split in figures.splits if not split.constrained]
-    return next((split for split in plain if split.split == "uniform"), plain[0] if plain else None)
+    return bool(domain.levels and said and right and right["level"] == domain.levels[-1] != said["level"])
 
 
 def _reasons(domain: AnyDomain, cells: dict[tuple[str, str], Cell]) -> dict[str, str]:
@@ -220,8 +175,9 @@ def _reasons(domain: AnyDomain, cells: dict[tuple[str, str], Cell]) -> dict[str,
     }
 
 
-def _add_examples(found: Gathered, run: Run) -> None:
+def _add_examples(found: Gathered) -> None:
     """Ask the served file some held-out inputs, as many of each level as there are."""
+    run = found.run
     if not run.quantized.is_file():
         return
     try:
@@ -243,9 +199,8 @@ def _add_examples(found: Gathered, run: Run) -> None:
                 )
                 task.advance()
     except DrivecoachError as error:
-        found.missing.append(
-            Missing(Words(f"answers ({error.message})", f"回答（{error.message}）"), f"drivecoach export {found.folder}")
-        )
+        why = Words(f"answers ({error.message})", f"回答（{error.message}）")
+        found.missing.append(Missing(why, f"drivecoach export {found.folder}"))
 
 
 def _held_out(run: Run) -> list[Pair]:
@@ -274,14 +229,20 @@ def _various(domain: AnyDomain, pairs: Sequence[Pair]) -> list[tuple[Pair, Any]]
 def _missing(found: Gathered) -> Iterator[Missing]:
     folder = found.folder
     if not found.metrics:
-        yield Missing(Words("curves of the training", "训练曲线"), f"drivecoach train {found.recipe.name}")
-    if not (folder / STAGES[2] / stage.MANIFEST).exists():
+        yield Missing(Words("curves of the training", "训练曲线"), f"drivecoach train {found.run.recipe.name}")
+    if not (folder / "export" / stage.MANIFEST).exists():
         yield Missing(Words("files to serve", "可部署的文件"), f"drivecoach export {folder}")
     if found.figures is None:
         yield Missing(Words("scores", "评分"), f"drivecoach evaluate {folder}")
     if found.certificate is None and found.domain.is_finite and found.domain.has_teacher:
-        why = f" ({found.refused})" if found.refused else ""
-        yield Missing(Words(f"a certificate{why}", f"证书{why}"), f"drivecoach verify {folder}")
+        yield Missing(Words("a certificate", "证书"), f"drivecoach verify {folder}")
+    if found.chain is None:
+        what = Words("the chain from weights to file", "从权重到文件的环节表")
+        yield Missing(what, f"drivecoach evaluate {folder} --chain")
+    if found.sweep is None:
+        yield Missing(Words("sizes side by side", "各量化对照"), f"drivecoach evaluate {folder} --quant-sweep")
+    if found.baselines is None:
+        yield Missing(Words("simpler methods", "更简单的方法"), f"drivecoach evaluate {folder} --baselines")
 
 
 def headline(found: Gathered) -> tuple[str, Words] | None:
@@ -289,7 +250,8 @@ def headline(found: Gathered) -> tuple[str, Words] | None:
     if (certificate := found.certificate) is not None:
         right = certificate.states - certificate.wrong
         return percent(right, certificate.states), Words(
-            f"right, of all {certificate.states:,} inputs there are", f"正确率：全部 {certificate.states:,} 个输入逐一作答"
+            f"right, of all {certificate.states:,} inputs there are",
+            f"正确率：全部 {certificate.states:,} 个输入逐一作答",
         )
     split = widest(found.figures) if found.figures else None
     if split is None:

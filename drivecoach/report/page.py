@@ -62,7 +62,7 @@ def _charts() -> Markup:
     import vl_convert
 
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    bundle: str = vl_convert.javascript_bundle(vl_version=version)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     return Markup("(() => {%s})()" % bundle.replace("</script", "<\\/script"))  # noqa: S704, UP031
 
 

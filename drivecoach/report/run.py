@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from drivecoach.domain import AnyDomain
+from drivecoach.errors import DataError
 from drivecoach.evaluate.result import Rate, SplitFigures
 from drivecoach.report import charts, page
-from drivecoach.report.gather import Gathered, gather, headline, widest
+from drivecoach.report.answers import case, fields
+from drivecoach.report.compare import Comparison, compare
+from drivecoach.report.gather import Gathered, gather, headline
+from drivecoach.report.measured import widest
 from drivecoach.report.words import Language, Words
 
 PAGE = "index.html"
+_FLIPS = 20
+"""Flips to each side that are shown."""
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
-_CHARTS = {"loss": charts.loss, "exact": charts.exact}
+_CHARTS = {"loss": charts.loss, "exact": charts.exact, "sweep": charts.sweep, "risk": charts.risk}
 
 
 def write(folders: Sequence[Path], target: Path) -> Path:
@@ -23,8 +31,29 @@ def write(folders: Sequence[Path], target: Path) -> Path:
     runs = [gather(folder) for folder in folders]
     _name_apart(runs)
     path = target / PAGE
-    page.write(path, "report.html.jinja", " · ".join(run.name for run in runs), _data(runs), **_shown(runs))
+    comparisons = list(_compared(runs))
+    data = {**_data(runs), "flips": [_flips(runs[0].domain, one) for one in comparisons]}
+    title = " · ".join(run.name for run in runs)
+    page.write(path, "report.html.jinja", title, data, comparisons=comparisons, **_shown(runs))
     return path
+
+
+def _compared(runs: Sequence[Gathered]) -> Iterator[Comparison]:
+    """Every run but the first held against the first, where they were asked the same."""
+    for run in runs[1:]:
+        with suppress(DataError):
+            yield compare(runs[0], run)
+
+
+def _flips(domain: AnyDomain, found: Comparison) -> dict[str, Any]:
+    """The first flips to each side, as cases; those of the widest split, which is the first."""
+    here = [flip for flip in found.flips if flip.split == found.splits[0].split]
+    sides = {"better": [flip for flip in here if flip.better], "worse": [flip for flip in here if not flip.better]}
+    shown = {
+        side: [case(domain, flip.input, flip.right, flip.wrong, flip.said) for flip in flips[:_FLIPS]]
+        for side, flips in sides.items()
+    }
+    return {"fields": fields(domain), **shown}
 
 
 def _name_apart(runs: Sequence[Gathered]) -> None:
@@ -37,15 +66,16 @@ def _name_apart(runs: Sequence[Gathered]) -> None:
 
 def _data(runs: Sequence[Gathered]) -> dict[str, Any]:
     metrics = {run.name: run.metrics for run in runs}
+    rows = {"loss": metrics, "exact": metrics, "sweep": _sizes(runs), "risk": _risks(runs)}
     drawn = {
-        name: {language: spec for language in _LANGUAGES if (spec := make(metrics, language)) is not None}
+        name: {language: spec for language in _LANGUAGES if (spec := make(rows[name], language)) is not None}
         for name, make in _CHARTS.items()
     }
     return {
         "charts": {name: specs for name, specs in drawn.items() if specs},
         "runs": [
             {
-                "fields": run.fields,
+                "fields": fields(run.domain),
                 "examples": run.examples,
                 "file": "verify/counterexamples.jsonl" if run.certificate else "evaluate/wrong.jsonl",
                 "cells": {
@@ -66,15 +96,19 @@ def _shown(runs: Sequence[Gathered]) -> dict[str, Any]:
     for place, run in enumerate(runs):
         for words, value in run.facts:
             rows.setdefault(words, [""] * len(runs))[place] = value
-    shown = [{**vars(run), "headline": headline(run)} for run in runs]
+    many = len(runs) > 1
+    shown = [{**vars(run), "folder": run.folder, "headline": headline(run)} for run in runs]
     sections = [
+        ("compare", "Better and worse", "变化", many),
         ("answers", "What it says", "它怎么说", any(run.examples for run in runs)),
         ("map", "Map", "地图", any(run.grid for run in runs)),
         ("scores", "Scores", "评分", any(run.figures for run in runs)),
         ("training", "Training", "训练", any(run.metrics for run in runs)),
         ("baselines", "Baselines", "对照", any(run.baselines for run in runs)),
         ("chain", "Chain", "环节", any(run.chain for run in runs)),
-        ("size", "Size and speed", "大小与速度", any(run.sweep or run.figures and run.figures.speed for run in runs)),
+        ("size", "Size and speed", "大小与速度", any(map(_has_speed, runs))),
+        ("risk", "Coverage and risk", "覆盖与风险", any(run.coverage for run in runs)),
+        ("rounds", "Rounds", "精炼", any(run.rounds for run in runs)),
         ("certificate", "Certificate", "证书", any(run.certificate for run in runs)),
         ("missing", "Not made yet", "尚未生成", any(run.missing for run in runs)),
         ("facts", "Facts", "事实", True),
@@ -84,17 +118,49 @@ def _shown(runs: Sequence[Gathered]) -> dict[str, Any]:
         "runs": shown,
         "facts": list(rows.items()),
         "sections": [(id, en, zh) for id, en, zh, there in sections if there],
-        "comparison": None,
     }
+
+
+def _sizes(runs: Sequence[Gathered]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        run.name: [
+            {"type": row.quantization, "megabytes": row.bytes / 1e6, "right": row.exact.share}
+            for row in (run.sweep.quantizations if run.sweep else ())
+        ]
+        for run in runs
+    }
+
+
+def _risks(runs: Sequence[Gathered]) -> dict[str, list[dict[str, Any]]]:
+    """Over every input where they were counted, else over the validation rows."""
+    found = {}
+    for run in runs:
+        curve = run.coverage and (run.coverage.all or run.coverage.validation)
+        found[run.name] = [
+            {
+                "coverage": point.answered / curve.states,
+                "wrong": point.wrong / point.answered,
+                "lowered": point.lowered / point.answered,
+            }
+            for point in (curve.points if curve else ())
+            if curve and point.answered
+        ]
+    return found
+
+
+def _has_speed(run: Gathered) -> bool:
+    return run.sweep is not None or bool(run.figures and run.figures.speed)
 
 
 def _scores(runs: Sequence[Gathered]) -> dict[str, Any]:
     """The figures, turned so that the runs stand beside each other in every split."""
     splits: dict[str, list[tuple[Gathered, SplitFigures]]] = {}
     parts: dict[str, dict[str, Rate]] = {}
-    weakest = []
+    weakest: list[dict[str, Any]] = []
     for run in runs:
-        for one in run.figures.splits if run.figures else ():
+        if run.figures is None:
+            continue
+        for one in run.figures.splits:
             name = f"{one.split}, constrained" if one.constrained else one.split
             splits.setdefault(name, []).append((run, one))
             column = name if len(runs) == 1 else f"{name} · {run.name}"

@@ -117,6 +117,12 @@ for (const place of document.querySelectorAll("[data-first]")) {
   place.append(shown(run.fields, run.examples.find((one) => !one.wrong) || run.examples[0]));
 }
 
+for (const place of document.querySelectorAll("[data-flips]")) {
+  const [number, side] = place.dataset.flips.split("/");
+  const flips = data.flips[number];
+  place.append(...flips[side].map((one) => shown(flips.fields, one)));
+}
+
 // --- the map ---
 
 const panel = document.getElementById("panel");

@@ -30,6 +30,7 @@ from drivecoach.errors import DataError, RecipeError, StorageError
 from drivecoach.files import check_outputs, written_aside
 
 _SHOWN = 50
+_WANTED = 5
 
 app = typer.Typer(help="Generate, check and count training pairs; edit them in Excel.", no_args_is_help=True)
 
@@ -246,3 +247,29 @@ def stats(source: Source, domain: DomainName = "driving", json: AsJson = False) 
         )
     if refused:
         show.note(f"{refused:,} refused rows are not counted; see them: drivecoach data check {source}")
+
+
+@app.command()
+def report(
+    source: Source,
+    domain: DomainName = "driving",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The page (default: beside the file, NAME.report.html).")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a page of what a file covers and lacks: values, pairs of values, rules, conflicts, neighbours."""
+    from drivecoach.data.survey import survey
+    from drivecoach.report.data import write
+
+    check_file(source)
+    target = output or source.with_name(f"{source.stem}.report.html")
+    check_outputs({"--output": target}, [source])
+    found = survey(source, load_domain(domain))
+    if json:
+        show.as_json(found)
+        return
+    write(found, target)
+    show.stdout.print(str(target), markup=False)
+    for one in found.wanted[:_WANTED]:
+        show.stdout.print(f"collect: {one.kind}: {one.what} ({one.pairs:,} pairs)", markup=False)

@@ -36,7 +36,7 @@ def write(target: Path, template: str, title: str, data: Mapping[str, Any], **sh
         lstrip_blocks=True,
     )
     environment.filters |= {"milliseconds": milliseconds, "size": size}
-    environment.globals |= {"percent": percent}
+    environment.globals["percent"] = percent
     scripts = [*([_charts()] if data.get("charts") else []), _part("page.js")]
     html = environment.get_template(template).render(
         title=title,

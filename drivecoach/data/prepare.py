@@ -90,12 +90,13 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
 
 
 def extend(prepared: Path, result: DataResult, added: Iterable[Pair], folder: Path) -> DataResult:
-    """Write the splits of the folder ``prepared`` into ``folder``, with more pairs to train on; what was held out stays.
+    """Write the splits of the folder ``prepared`` into ``folder``, with more pairs to train on.
 
-    ``result`` is that of ``prepared``. Raises DataError where that is damaged.
+    What was held out stays so; ``result`` is that of ``prepared``. Raises DataError where that is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    counts, digests = dict.fromkeys(SPLITS, 0), {name: hashlib.sha256() for name in SPLITS}
+    counts: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    digests = {name: hashlib.sha256() for name in SPLITS}
     for name in SPLITS:
         with written_aside(folder / f"{name}.jsonl") as part, part.open("w", encoding="utf-8") as stream:
             for pair in chain(read_pairs(prepared / f"{name}.jsonl"), added if name == "train" else ()):

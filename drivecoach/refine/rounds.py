@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
-from drivecoach.verify.certificate import Certificate
 
 ROUNDS = "rounds.json"
 
@@ -26,10 +25,13 @@ class Round(_Part):
     pairs: int
     """All pairs of the run now, held-out ones too."""
     states: int
+    """How many were looked at: all, or the doubtful ones."""
+    verified: bool
+    """Whether that was all."""
     wrong: int
-    below: int
     lowered: int
-    violations: int
+    violations: int | None
+    """None where only the doubtful states were looked at."""
     minutes: dict[str, float]
     """Wall time by stage: train, export, verify; what an interrupted run had done before is not in it."""
     model: str
@@ -38,12 +40,12 @@ class Round(_Part):
     @property
     def is_clean(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.wrong or self.violations)
+        return self.verified and not (self.wrong or self.violations)
 
     @property
-    def rank(self) -> tuple[int, int, int]:
+    def rank(self) -> tuple[bool, int, int, int]:
         """What is worse is larger: a lowered danger, then a broken invariant, then any wrong answer."""
-        return self.lowered, self.violations, self.wrong
+        return not self.verified, self.lowered, self.violations or 0, self.wrong
 
 
 class Rounds(_Part):
@@ -69,32 +71,16 @@ class Rounds(_Part):
                 f"{one.added:,}",
                 f"{one.pairs:,}",
                 f"{one.wrong:,}",
-                f"{1 - one.wrong / one.states:.4%}",
+                f"{one.states:,}" + ("" if one.verified else " doubtful"),
                 f"{one.lowered:,}",
-                f"{one.violations:,}",
+                "-" if one.violations is None else f"{one.violations:,}",
                 ", ".join(f"{name} {minutes:.1f}" for name, minutes in one.minutes.items()),
             ]
             for one in self.rounds
         ]
 
 
-COLUMNS = ("round", "added", "pairs", "wrong", "right", "lowered", "violations", "minutes")
-
-
-def counted(certificate: Certificate, number: int, added: int, pairs: int, minutes: dict[str, float]) -> Round:
-    """The record of a round by the certificate of its model."""
-    return Round(
-        round=number,
-        added=added,
-        pairs=pairs,
-        states=certificate.states,
-        wrong=certificate.wrong,
-        below=certificate.below,
-        lowered=certificate.lowered,
-        violations=sum(certificate.violations.values()),
-        minutes={name: round(value, 2) for name, value in minutes.items()},
-        model=certificate.digests.model,
-    )
+COLUMNS = ("round", "added", "pairs", "wrong", "of", "lowered", "violations", "minutes")
 
 
 def write_rounds(folder: Path, rounds: Rounds) -> None:

@@ -18,15 +18,20 @@ from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.evaluate.target import open_target
 from drivecoach.export.result import ExportResult
-from drivecoach.files import replace_folder, write_lines
+from drivecoach.files import replace_folder, sha256, write_lines
+from drivecoach.lock import locked
 from drivecoach.pipeline import Run
 from drivecoach.refine.choose import choose
-from drivecoach.refine.rounds import Round, Rounds, counted, read_rounds, write_rounds
+from drivecoach.refine.rounds import Round, Rounds, read_rounds, write_rounds
+from drivecoach.refine.scan import DOUBTFUL, can_scan, scan
+from drivecoach.verify.answers import LOWERED
 from drivecoach.verify.certificate import FOLDER, Certificate
 from drivecoach.verify.run import verify
 from drivecoach.verify.states import check_countable
 
 Say = Callable[[str], None]
+FEW = 1e-4
+"""As long as more of all states than this share are wrong among the doubtful ones, the others are not looked at."""
 _KEPT = ("data", "train", "export", FOLDER)
 
 
@@ -53,7 +58,7 @@ def refine(parent: Run, settings: RefineConfig, say: Say = print) -> tuple[Run, 
         with _timed() as minutes:
             certificate = _verified(parent, say)
         pairs = sum(len(parent.pairs(name)) for name in SPLITS)
-        record = _noted(folder, record, counted(certificate, 0, 0, pairs, {"verify": minutes[0]}), say)
+        record = _noted(folder, record, _counted(certificate, 0, 0, pairs, {"verify": minutes[0]}), say)
     run = parent
     for number in range(1, settings.rounds + 1):
         made = Run(folder / "rounds" / str(number), _recipe(parent, run, settings, number), say, parent.domain)
@@ -63,8 +68,9 @@ def refine(parent: Run, settings: RefineConfig, say: Say = print) -> tuple[Run, 
         added = sum(one.added for one in record.rounds)
         if record.finished or record.rounds[-1].is_clean or added >= settings.pairs:
             break
-        count = math.ceil((settings.pairs - added) / (settings.rounds - number + 1))
-        record = _noted(folder, record, _round(parent, run, made, number, count, say), say)
+        left = settings.pairs - added
+        count = left if number == settings.rounds else math.ceil(left / 2)  # the last mistakes are few
+        record = _noted(folder, record, _round(parent, run, made, number, count, left, say), say)
         run = made
     return _keep(parent, folder, record, say)
 
@@ -89,8 +95,8 @@ def _record(parent: Run, folder: Path, fingerprint: str) -> Rounds:
 def _noted(folder: Path, record: Rounds, done: Round, say: Say) -> Rounds:
     """The record with one round more, kept."""
     say(
-        f"refine: round {done.round}: {done.wrong:,} of {done.states:,} wrong, {done.lowered:,} lowered, "
-        f"{done.violations:,} invariant violations, {done.pairs:,} pairs"
+        f"refine: round {done.round}: {done.wrong:,} of {done.states:,} {'' if done.verified else 'doubtful '}states "
+        f"wrong, {done.lowered:,} lowered, {done.pairs:,} pairs"
     )
     rounds = [*record.rounds, done]
     record = record.model_copy(update={"rounds": rounds, "kept": min(rounds, key=lambda one: one.rank).round})
@@ -114,8 +120,11 @@ def _recipe(parent: Run, before: Run, settings: RefineConfig, number: int) -> Re
     )
 
 
-def _round(parent: Run, before: Run, run: Run, number: int, count: int, say: Say) -> Round:
-    """One round from drawing to its certificate; what of it is done already is not done again."""
+def _round(parent: Run, before: Run, run: Run, number: int, count: int, left: int, say: Say) -> Round:
+    """One round from drawing to its certificate; what of it is done already is not done again.
+
+    While the doubtful states alone still hold many mistakes, and more pairs can be drawn, all states are not looked at.
+    """
     pairs = run.folder.with_suffix(".jsonl")
     if not pairs.is_file():
         chosen = _choose(parent, before, pairs.parent, number, count)
@@ -127,11 +136,49 @@ def _round(parent: Run, before: Run, run: Run, number: int, count: int, say: Say
         run.train()
     with _timed() as exporting:
         run.export()
+    minutes = {"train": training[0], "export": exporting[0]}
+    total = sum(len(run.pairs(name)) for name in SPLITS)
+    if number < run.recipe.refine.rounds and left > count and can_scan(before.folder / FOLDER):
+        with _timed() as scanning, open_target(str(run.folder)) as target:
+            looked = scan(target, before.folder / FOLDER, run.folder / FOLDER)
+        minutes["scan"] = scanning[0]
+        wrong, lowered = (int((looked[:, 2] >= kind).sum()) for kind in (1, LOWERED))
+        if wrong > FEW * len(looked) / DOUBTFUL:
+            return Round(
+                round=number,
+                added=added,
+                pairs=total,
+                states=len(looked),
+                verified=False,
+                wrong=wrong,
+                lowered=lowered,
+                violations=None,
+                minutes=_rounded(minutes),
+                model=sha256(run.quantized),
+            )
     with _timed() as verifying:
         certificate = _verified(run, say)
-    total = sum(len(run.pairs(name)) for name in SPLITS)
-    minutes = {"train": training[0], "export": exporting[0], "verify": verifying[0]}
-    return counted(certificate, number, added, total, minutes)
+    return _counted(certificate, number, added, total, {**minutes, "verify": verifying[0]})
+
+
+def _counted(certificate: Certificate, number: int, added: int, pairs: int, minutes: dict[str, float]) -> Round:
+    """The record of a round by the certificate of its model."""
+    return Round(
+        round=number,
+        added=added,
+        pairs=pairs,
+        states=certificate.states,
+        verified=True,
+        wrong=certificate.wrong,
+        lowered=certificate.lowered,
+        violations=sum(certificate.violations.values()),
+        minutes=_rounded(minutes),
+        model=certificate.digests.model,
+    )
+
+
+def _rounded(minutes: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in minutes.items()}
 
 
 def _choose(parent: Run, before: Run, folder: Path, number: int, count: int) -> list[Pair]:
@@ -165,7 +212,7 @@ def _prepare(parent: Run, run: Run, number: int) -> int:
 
 def _verified(run: Run, say: Say) -> Certificate:
     """The certificate of what a run serves."""
-    with open_target(str(run.folder)) as target:
+    with locked(run.folder / FOLDER), open_target(str(run.folder)) as target:
         return verify(target, run.folder / FOLDER, say)
 
 

@@ -182,3 +182,19 @@ def read_counterexamples(folder: Path) -> Iterator[Counterexample]:
     with (folder / COUNTEREXAMPLES).open(encoding="utf-8") as stream:
         for line in stream:
             yield Counterexample.model_validate_json(line)
+
+
+def certificate_of(gguf: Path) -> Certificate | None:
+    """The certificate of this very file, in the run that it lies in or beside it; None where there is none that fits.
+
+    One that was edited counts as none.
+    """
+    for folder in (gguf.parent.parent / FOLDER, gguf.with_suffix(".verify")):
+        if (folder / CERTIFICATE).is_file():
+            try:
+                found = read(folder)
+            except DataError:
+                continue
+            if found.digests.model == sha256(gguf):
+                return found
+    return None

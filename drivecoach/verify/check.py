@@ -14,8 +14,8 @@ from drivecoach.evaluate.target import Target
 from drivecoach.files import sha256
 from drivecoach.progress import progress
 from drivecoach.verify import certificate as paper
+from drivecoach.verify.answers import answers
 from drivecoach.verify.certificate import Certificate
-from drivecoach.verify.run import answers
 from drivecoach.verify.states import (
     State,
     add_to,
@@ -109,7 +109,7 @@ def _refuse(path: Path, certificate: Certificate, now: dict[str, str]) -> None:
 
 
 def _differing(target: Target, sample: list[State], wrong: set[str]) -> Iterator[Fault]:
-    for state, is_right in answers(target, sample):
-        if is_right == (state.input in wrong):
-            said = "right" if is_right else "wrong"
-            yield Fault(state.input, said, "wrong" if is_right else "right")
+    for one in answers(target, sample):
+        if one.is_right == (one.state.input in wrong):
+            said = "right", "wrong"
+            yield Fault(one.state.input, said[not one.is_right], said[one.is_right])

@@ -13,7 +13,17 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from drivecoach.batch.answerer import Answerer
+from drivecoach.batch.hosts import Hosts
+from drivecoach.chat.template import split
+from drivecoach.data import read_pairs
+from drivecoach.domain.scores import WHOLE
+from drivecoach.errors import ModelError
+from drivecoach.evaluate.target import Target, open_target
 from drivecoach.files import write_json
+from drivecoach.infer import Engine, Question
+from drivecoach.verify.answers import is_lowered
+from drivecoach.verify.certificate import FOLDER
 
 COVERAGE = "coverage.json"
 _POINTS = 60
@@ -52,6 +62,13 @@ class Threshold(_Part):
     answered: int
     lowered_at_most: float
     """With 95% confidence at most this share of what is answered is a lowered danger: about 3 / answered."""
+
+    def __str__(self) -> str:
+        """In words."""
+        return (
+            f"{self.min_confidence:.3f}: {self.answered:,} of {self.states:,} validation rows pass, no lowered danger "
+            f"among them (95% sure: at most {self.lowered_at_most:.2%})"
+        )
 
 
 class Coverage(_Part):
@@ -111,13 +128,60 @@ def at(answers: Sequence[Answered], min_confidence: float) -> Point:
     )
 
 
-def read_threshold(folder: Path, model: str) -> float | None:
-    """The threshold that was chosen for a model; None where ``folder`` holds none for it."""
+def validated(target: Target) -> list[Answered]:
+    """What the target makes of its run's validation rows; nothing where there are none, or it tells no confidence."""
+    path = None if target.run is None else target.run / "data" / "validation.jsonl"
+    if path is None or not path.is_file():
+        return []
+    domain, hosts, pairs = target.domain, Hosts([lambda: target.runtime]), list(read_pairs(path))
+    answerer = Answerer(hosts, Engine(hosts.generate, domain, asks=1))
+    found: list[Answered] = []
+    outcomes = answerer.answer_all(Question(pair.input, pair.history) for pair in pairs)
+    for pair, outcome in zip(pairs, outcomes, strict=True):
+        if outcome.log_probability is None:
+            return []
+        right, given = domain.read_answer(split(pair.output).text), outcome.answer
+        wrong = given is None or not domain.compare(right, given)[WHOLE]
+        lowered = given is not None and is_lowered(domain, right, given)
+        found.append((outcome.log_probability, wrong, lowered))
+    return found
+
+
+def measure(target: Target, every: Sequence[Answered] = ()) -> Coverage:
+    """Coverage of a target's validation rows and, where they are known, of every input's answer."""
+    answers = validated(target)
+    threshold = choose(answers) if answers else None
+    return Coverage(
+        model=target.digest(),
+        validation=curve(answers) if answers else None,
+        threshold=threshold,
+        all=curve(every) if every else None,
+        at_threshold=at(every, threshold.min_confidence) if every and threshold else None,
+    )
+
+
+def least_confidence(model: str, domain: str | None = None) -> Threshold:
+    """The threshold of a run's model: that of its last verification, else chosen on its validation rows now.
+
+    Raises ModelError where the model lies in no run with validation rows, or tells no confidence.
+    """
+    with open_target(model, domain) as target:
+        known = None if target.run is None else _read(target.run / FOLDER, target.digest())
+        threshold = known or measure(target).threshold
+    if threshold is None:
+        raise ModelError(
+            f"no confidence can be chosen for {model}: it has no validation rows of its own, or tells no confidence",
+            hint="name a run folder or a GGUF file in one, with data.validation above 0; or give a number",
+        )
+    return threshold
+
+
+def _read(folder: Path, model: str) -> Threshold | None:
     try:
         found = Coverage.model_validate_json((folder / COVERAGE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found.threshold.min_confidence if found.model == model and found.threshold else None
+    return found.threshold if found.model == model else None
 
 
 def write(coverage: Coverage, folder: Path) -> None:

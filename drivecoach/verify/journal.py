@@ -28,17 +28,17 @@ class Block(BaseModel):
     cells: list[Cell]
     counterexamples: list[Counterexample]
     measured: str
-    """`pack` of a row for each state: how likely the answer was, and the margin of the right one."""
+    """`pack` of a row for each state, see `run.MEASURED`."""
 
 
-def pack(rows: list[tuple[float, float]]) -> str:
+def pack(rows: list[tuple[float, float, int]]) -> str:
     """Numbers as text, in 32 bits."""
     return base64.b64encode(np.asarray(rows, "<f4").tobytes()).decode()
 
 
 def unpack(text: str) -> np.ndarray[Any, Any]:
-    """The numbers again, two columns."""
-    return np.frombuffer(base64.b64decode(text), "<f4").reshape(-1, 2)
+    """The numbers again, in three columns."""
+    return np.frombuffer(base64.b64decode(text), "<f4").reshape(-1, 3)
 
 
 class Journal:

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
-from math import nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from drivecoach import __version__
-from drivecoach.batch.answerer import Answerer
-from drivecoach.batch.hosts import Hosts
 from drivecoach.domain import AnyDomain
-from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DataError, ModelError, RuntimeFailure
 from drivecoach.evaluate.target import Target
 from drivecoach.files import written_aside
-from drivecoach.infer import Engine, Outcome, Question
-from drivecoach.native.decode import Verdict
-from drivecoach.native.judge import judge
 from drivecoach.native.library import wheel_version
-from drivecoach.progress import progress
-from drivecoach.runtime.llamacpp import LlamaCpp
+from drivecoach.progress import Task, progress
 from drivecoach.verify import certificate as paper
+from drivecoach.verify import coverage
+from drivecoach.verify.answers import Answered, answers
 from drivecoach.verify.certificate import Cell, Certificate, Counterexample, Counts, Digests
 from drivecoach.verify.journal import JOURNAL, Block, Journal, pack, unpack
 from drivecoach.verify.states import (
@@ -46,18 +40,8 @@ from drivecoach.verify.states import (
 BLOCK = 8192
 """States that are finished together: what an interruption loses at most."""
 MEASURED = "measured.npy"
-"""For every state, in the domain's order: how likely the answer was (a logarithm), and the right one's margin."""
-
-
-@dataclass(frozen=True)
-class _Found:
-    """One state and what is known of the model's answer to it."""
-
-    state: State
-    verdict: Verdict | None
-    """None where nothing could be judged without generating."""
-    outcome: Outcome[Any] | None
-    """None where the answer is the right one to the letter."""
+"""A row for every state, in the domain's order: how likely its answer was (a logarithm), the margin of the right one,
+and 0 for a right answer, 1 for a wrong one, 2 for a lowered danger."""
 
 
 def verify(target: Target, folder: Path, say: Callable[[str], None] = lambda _: None) -> Certificate:
@@ -91,17 +75,17 @@ def verify(target: Target, folder: Path, say: Callable[[str], None] = lambda _: 
             task.begin(done)
         else:
             wrong = 0
-        found = _found(target, every)
-        while block := list(islice(found, BLOCK)):
-            counted = _counted(domain, block)
-            if target.digest() != model:
-                raise ModelError(
-                    f"{target.name} has changed while it was verified",
-                    hint=f"the blocks that were done are kept; of what it is now, begin anew: rm {journal.path}",
-                )
-            journal.add(counted)
-            wrong += len(counted.counterexamples)
-            task.advance(len(block), wrong=f"{wrong:,}")
+        with closing(answers(target, every)) as answered:  # interrupted, it ends what is under way
+            while block := list(islice(_told(answered, task), BLOCK)):
+                counted = _counted(domain, block)
+                if target.digest() != model:
+                    raise ModelError(
+                        f"{target.name} has changed while it was verified",
+                        hint=f"the blocks that were done are kept; of what it is now, begin anew: rm {journal.path}",
+                    )
+                journal.add(counted)
+                wrong += len(counted.counterexamples)
+                task.update(task.done, wrong=f"{wrong:,}")
     certificate = _write(target, folder, journal, {**known, "inputs": walked.hexdigest()})
     journal.path.unlink()
     return certificate
@@ -116,69 +100,20 @@ def _made(folder: Path, known: dict[str, str]) -> Certificate | None:
     return found if {name: getattr(found.digests, name) for name in known} == known else None
 
 
+def _told(answered: Iterable[Answered], task: Task) -> Iterator[Answered]:
+    for one in answered:
+        task.advance()
+        yield one
+
+
 def _digested(walk: Iterable[State], digest: Any) -> Iterator[State]:
     for state in walk:
         add_to(digest, state)
         yield state
 
 
-def _found(target: Target, walk: Iterator[State]) -> Iterator[_Found]:
-    """Every state with what the target answers, in order.
-
-    A greedy GGUF is judged: whether it would write the right answer takes one decode. Only where it would not, and for
-    any other target, the answer is generated.
-    """
-    hosts = Hosts([lambda: target.runtime])
-    answerer = Answerer(hosts, Engine(hosts.generate, target.domain, asks=1))
-    if not can_judge(target):
-        waiting: deque[State] = deque()
-        questions = (Question(_waits(state, waiting).input) for state in walk)
-        for outcome in answerer.answer_all(questions):
-            yield _Found(waiting.popleft(), None, outcome)
-        return
-    judged = judged_states(target, walk)
-    while window := list(islice(judged, BLOCK)):
-        wrong = [Question(state.input) for state, verdict in window if not verdict.right]
-        outcomes = iter(list(answerer.answer_all(wrong)))
-        for state, verdict in window:
-            yield _Found(state, verdict, None if verdict.right else next(outcomes))
-
-
-def answers(target: Target, sample: Iterable[State]) -> Iterator[tuple[State, bool]]:
-    """Each of some states, and whether the target answers it right."""
-    for found in _found(target, iter(sample)):
-        yield found.state, _is_right(target.domain, found)
-
-
-def _is_right(domain: AnyDomain, found: _Found) -> bool:
-    if found.outcome is None:
-        return True
-    given = found.outcome.answer
-    return given is not None and domain.compare(found.state.right, given)[WHOLE]
-
-
-def can_judge(target: Target) -> bool:
-    """Whether the target's answers can be judged without generating them."""
-    runtime = target.runtime
-    return isinstance(runtime, LlamaCpp) and runtime.settings["temperature"] == 0 and not runtime.thinks
-
-
-def judged_states(target: Target, walk: Iterable[State]) -> Iterator[tuple[State, Verdict]]:
-    """Every state with the verdict on its right answer, in order, of a target that can be judged."""
-    assert isinstance(target.runtime, LlamaCpp) and target.gguf is not None  # noqa: S101  # see can_judge
-    chat, waiting = target.runtime.chat, deque[State]()
-    rows = ((chat.prompt(_waits(state, waiting).input), state.text) for state in walk)
-    for verdict in judge(target.gguf, rows, length=target.runtime.context, end=chat.end):
-        yield waiting.popleft(), verdict
-
-
-def _waits(state: State, waiting: deque[State]) -> State:
-    waiting.append(state)
-    return state
-
-
-def _counted(domain: AnyDomain, block: list[_Found]) -> Block:
-    """The counts of a block. Raises RuntimeFailure where a state got no answer, or none of all was one."""
+def _counted(domain: AnyDomain, block: list[Answered]) -> Block:
+    """The counts of a block. Raises RuntimeFailure where none of its answers was one."""
     if all(found.outcome is not None and found.outcome.answer is None for found in block):
         reason = block[0].outcome.reason if block[0].outcome else ""
         raise RuntimeFailure(
@@ -191,38 +126,28 @@ def _counted(domain: AnyDomain, block: list[_Found]) -> Block:
     measured = []
     valid = 0
     for found in block:
-        state, outcome = found.state, found.outcome
-        if outcome is not None and outcome.status == "failed":
-            raise RuntimeFailure(
-                f"no answer for {state.input}: {outcome.reason}",
-                hint="run the same command again: it goes on from here",
-            )
+        state, given = found.state, found.given
         rule, item = rule_of(domain, state.value), domain.item(state.value)
-        given = state.right if outcome is None else outcome.answer
         broken = [] if given is None else sorted({one.id for one in domain.violations(state.value, given)})
-        is_right = _is_right(domain, found)
-        below = given is not None and domain.is_below(given, state.right)
-        lowered = below and domain.level(state.right) == domain.levels[-1]
-        sure = outcome.log_probability if outcome else found.verdict.log_probability if found.verdict else None
-        measured.append((nan if sure is None else sure, found.verdict.margin if found.verdict else nan))
+        measured.append(found.measured)
         violations.update(broken)
         valid += given is not None and not broken
         counts = cells.setdefault((rule, item), Counter())
-        counts.update(states=1, wrong=not is_right, lowered=lowered, violations=bool(broken))
-        if not is_right:
-            assert outcome is not None  # noqa: S101  # an answer that is right to the letter is right
+        counts.update(states=1, wrong=not found.is_right, lowered=found.is_lowered, violations=bool(broken))
+        if not found.is_right:
+            assert found.outcome is not None  # noqa: S101  # an answer that is right to the letter is right
             wrong.append(
                 Counterexample(
                     input=state.input,
                     expected=domain.answer.dump(state.right),
                     given=None if given is None else domain.answer.dump(given),
-                    said="" if given is not None else outcome.reason,
+                    said="" if given is not None else found.outcome.reason,
                     rule=rule,
                     item=item,
-                    lowered=lowered,
-                    below=below,
+                    lowered=found.is_lowered,
+                    below=given is not None and domain.is_below(given, state.right),
                     violations=broken,
-                    log_probability=sure,
+                    log_probability=found.log_probability,
                 )
             )
     return Block(
@@ -253,8 +178,12 @@ def _write(target: Target, folder: Path, journal: Journal, digests: dict[str, st
                 yield one
 
     digests["counterexamples"] = paper.write_counterexamples(counterexamples(), folder)
+    measured = np.concatenate([unpack(block.measured) for block in journal.blocks()])
     with written_aside(folder / MEASURED) as part, part.open("wb") as stream:
-        np.save(stream, np.concatenate([unpack(block.measured) for block in journal.blocks()]))
+        np.save(stream, measured)
+    if not np.isnan(measured[:, 0]).any():
+        every = [(sure, kind > 0, kind > 1) for sure, kind in measured[:, [0, 2]].tolist()]
+        coverage.write(coverage.measure(target, every), folder)
     certificate = Certificate(
         date=datetime.now(UTC).replace(microsecond=0),
         drivecoach=__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from drivecoach.config import Recipe
 from drivecoach.domain import Domain, Explanation, Violation
+from drivecoach.files import write_lines
 from drivecoach.pipeline import Run
 
 
@@ -77,13 +79,10 @@ def crossing_run(folder: Path, *, epochs: int = 6, rows: int = 60) -> Run:
     pairs = CROSSING.draw(rows, 7)
     source = folder / "rows.jsonl"
     source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text(
-        "".join(
-            f'{{"input": {_json(CROSSING.write_input(pair.input))}, "output": {_json(CROSSING.write_answer(pair.answer))}}}\n'
-            for pair in pairs
-        ),
-        encoding="utf-8",
-    )
+    written = [
+        {"input": CROSSING.write_input(pair.input), "output": CROSSING.write_answer(pair.answer)} for pair in pairs
+    ]
+    write_lines(source, map(json.dumps, written))
     recipe = Recipe.model_validate(
         {
             "name": "crossing",
@@ -120,9 +119,3 @@ def crossing_run(folder: Path, *, epochs: int = 6, rows: int = 60) -> Run:
     run.train()
     run.export()
     return run
-
-
-def _json(text: str) -> str:
-    import json
-
-    return json.dumps(text)

@@ -208,7 +208,7 @@ class ExportConfig(_Section):
     name: Name = ""
     """The model's name for those who serve and ask it. Left out, it is the run's `name`; ``--set name=trial`` renames
     it with the run, so that a trial never takes the name of a model that is in use."""
-    quantizations: list[Literal["f16", "q8_0", "q4_K_M"]] = Field(default=["f16", "q4_K_M"], min_length=1)
+    quantizations: list[Literal["f16", "q8_0", "q6_K", "q5_K_M", "q4_K_M", "q3_K_M"]] = Field(default=["f16", "q4_K_M"], min_length=1)
     temperature: float = Field(0.0, ge=0)
     num_ctx: int = Field(1024, gt=0)
     num_predict: int = Field(256, gt=0)

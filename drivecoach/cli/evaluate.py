@@ -11,7 +11,7 @@ from drivecoach.cli import show
 from drivecoach.cli.listing import say_stale
 from drivecoach.cli.options import AsJson, DomainName, Host
 from drivecoach.cli.runs import open_run
-from drivecoach.config import RECIPE
+from drivecoach.config import RECIPE, read_recipe
 from drivecoach.quiet import LOG, noise_into
 
 TargetName = Annotated[
@@ -44,6 +44,7 @@ def evaluate(
     from drivecoach.evaluate.figures import evaluate as measure
     from drivecoach.evaluate.questions import find_questions
     from drivecoach.evaluate.target import open_target
+    from drivecoach.export import card
 
     folder = Path(name)
     if (folder / RECIPE).is_file() and data is None and limit is None:  # the stage, by which a run is compared
@@ -61,6 +62,7 @@ def evaluate(
     written = None
     if target.run is not None and data is None and limit is None:
         written = save(target.run / FOLDER, found, wrong, target.link)
+        card.write(target.run, read_recipe(target.run), target.domain)
     if as_json:
         show.as_json(found)
         return

@@ -79,6 +79,10 @@ class Domain(Generic[Input, Answer]):
 
     levels: Sequence[str] = ()
     """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
+    about: str = ""
+    """What a model of this domain is for, in words for its card; empty for a general sentence."""
+    not_for: str = ""
+    """What it must not be used for, in words for its card; empty for a general sentence."""
     map_by: str = ""
     """The closed field of the input by which an evaluation's map is cut, beside the rules; empty for no map."""
     expectations: Sequence[Expectation] = ()

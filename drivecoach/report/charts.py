@@ -38,10 +38,10 @@ def loss(runs: Mapping[str, Rows], language: Language) -> Spec | None:
     if not rows:
         return None
     scale = alt.Scale(type="log", nice=False)
-    chart = _base(rows).mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=12)).encode(
+    chart = _base(rows).mark_line(strokeWidth=2).encode(
         x=_steps(language),
         y=alt.Y("value:Q", title=_LOSS.of(language), scale=scale, axis=alt.Axis(tickCount=5)),
-        strokeDash=alt.StrokeDash("kind:N", sort=list(kinds.values()), title=None),
+        strokeDash=_kinds(kinds),
         tooltip=["run:N", "kind:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
         **_run(runs),
     )
@@ -97,7 +97,7 @@ def risk(runs: Mapping[str, Rows], language: Language) -> Spec | None:
     chart = _base(long).mark_line(strokeWidth=2, interpolate="step-after").encode(
         x=alt.X("coverage:Q", title=_COVERAGE.of(language), axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
         y=alt.Y("risk:Q", title=_RISK.of(language), axis=alt.Axis(format=".3~%")),
-        strokeDash=alt.StrokeDash("kind:N", sort=list(kinds.values()), title=None),
+        strokeDash=_kinds(kinds),
         tooltip=["run:N", "kind:N", alt.Tooltip("coverage:Q", format=".3%"), alt.Tooltip("risk:Q", format=".4%")],
         **_run(runs),
     )
@@ -110,6 +110,10 @@ def _base(rows: Rows) -> alt.Chart:
 
 def _steps(language: Language) -> alt.X:
     return alt.X("step:Q", title=_STEP.of(language), axis=alt.Axis(format=",d", tickCount=5))
+
+
+def _kinds(kinds: Mapping[str, str]) -> alt.StrokeDash:
+    return alt.StrokeDash("kind:N", sort=list(kinds.values()), title=None, legend=alt.Legend(symbolType="stroke"))
 
 
 def _run(runs: Mapping[str, object]) -> dict[str, Any]:

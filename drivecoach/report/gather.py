@@ -12,6 +12,7 @@ from typing import Any
 from drivecoach import stage
 from drivecoach.data import DataResult, Pair, read_pairs
 from drivecoach.domain import AnyDomain
+from drivecoach.domain.node import text_of
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DataError, DrivecoachError
 from drivecoach.evaluate import result
@@ -136,7 +137,7 @@ def _add_map(found: Gathered, certificate: Certificate) -> None:
                     violations=one.violations,
                 )
             )
-    found.grid = grid(list(cells.values()), _reasons(found.domain, cells))
+    found.grid = grid(list(cells.values()), _reasons(cells), _items(found.domain))
 
 
 def _add_map_of_samples(found: Gathered, split: SplitFigures) -> None:
@@ -160,7 +161,7 @@ def _add_map_of_samples(found: Gathered, split: SplitFigures) -> None:
                 cell.lowered += 1
             if len(cell.cases) < most:
                 cell.cases.append(made)
-    found.grid = grid(list(cells.values()), _reasons(found.domain, cells))
+    found.grid = grid(list(cells.values()), _reasons(cells), _items(found.domain))
 
 
 def _is_lowered(domain: AnyDomain, one: Case) -> bool:
@@ -168,7 +169,14 @@ def _is_lowered(domain: AnyDomain, one: Case) -> bool:
     return bool(domain.levels and said and right and right["level"] == domain.levels[-1] != said["level"])
 
 
-def _reasons(domain: AnyDomain, cells: dict[tuple[str, str], Cell]) -> dict[str, str]:
+def _items(domain: AnyDomain) -> list[str]:
+    """The items in the order of the domain's own list."""
+    nodes = [node for node in domain.input.node.fields.values() if node.kind == "closed"]
+    named = domain.input.node.fields.get(domain.map_by) or (nodes[0] if nodes else None)
+    return [text_of(value) for value in named.values] if named else []
+
+
+def _reasons(cells: dict[tuple[str, str], Cell]) -> dict[str, str]:
     """The reasons of the rules that went wrong, as their cases tell them."""
     return {
         rule: one["reason"] for (rule, _), cell in cells.items() for one in cell.cases[:1] if one.get("rule") == rule
@@ -212,15 +220,18 @@ def _held_out(run: Run) -> list[Pair]:
 
 
 def _various(domain: AnyDomain, pairs: Sequence[Pair]) -> list[tuple[Pair, Any]]:
-    """Some pairs of each level in turn, each with the dump of its right answer."""
+    """Some pairs of each level in turn, a rule once, each with the dump of its right answer."""
     from drivecoach.chat.template import split
 
     found: dict[str, list[tuple[Pair, Any]]] = {level: [] for level in reversed(domain.levels or [""])}
+    rules: set[str] = set()
     for pair in pairs:
         answer = domain.read_answer(split(pair.output).text)
+        why = domain.explain(domain.read_input(pair.input))
         here = found.setdefault(domain.level(answer) if domain.levels else "", [])
-        if len(here) < EXAMPLES:
+        if len(here) < EXAMPLES and (why is None or why.rule not in rules):
             here.append((pair, domain.answer.dump(answer)))
+            rules |= {why.rule} if why else set()
     turns = max(map(len, found.values()), default=0)
     mixed = [here[turn] for turn in range(turns) for here in found.values() if turn < len(here)]
     return mixed[:EXAMPLES]

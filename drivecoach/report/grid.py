@@ -61,9 +61,10 @@ class Grid:
     """A rule's reason, where it is known."""
 
 
-def grid(cells: Sequence[Cell], reasons: Mapping[str, str]) -> Grid:
-    """Lay the cells out: rules in the order of their ids, items in the order of the cells."""
-    items = list(dict.fromkeys(cell.item for cell in cells))
+def grid(cells: Sequence[Cell], reasons: Mapping[str, str], order: Sequence[str] = ()) -> Grid:
+    """Lay the cells out: rules in the order of their ids, items in their domain's ``order``, as far as it is known."""
+    there = {cell.item for cell in cells}
+    items = [*(item for item in order if item in there), *sorted(there - {*order})]
     groups: dict[str, dict[str, dict[str, int]]] = {}
     for place, cell in sorted(enumerate(cells), key=lambda found: found[1].rule):
         start = re.match(r"\D*", cell.rule)

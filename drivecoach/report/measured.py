@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from drivecoach.errors import DataError
 from drivecoach.evaluate import result
 from drivecoach.evaluate.figures import FOLDER
+from drivecoach.evaluate.found import find_figures
 from drivecoach.evaluate.result import Baselines, Chain, Figures, SplitFigures, Sweep
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
@@ -59,11 +60,10 @@ def measured(folder: Path) -> Measured:
     run = Run.open(folder, lambda _: None)
     found = Measured(run, run.recipe.name)
     digest = sha256(run.quantized) if run.quantized.is_file() else ""
-    if (figures := read(found.evaluated / result.FIGURES, Figures)) is not None:
-        if figures.target.digest == digest:
-            found.figures = figures
-        else:
-            found.refused.append(f"the figures are of another model than {run.quantized.name} is now")
+    if digest:
+        found.figures = find_figures(folder, run.quantized.name, digest, run.domain.name)
+    if found.figures is None and (found.evaluated / result.FIGURES).exists():
+        found.refused.append(f"the figures are of another model than {run.quantized.name} is now")
     found.chain = read(found.evaluated / result.CHAIN, Chain)
     found.sweep = read(found.evaluated / result.SWEEP, Sweep)
     found.baselines = read(found.evaluated / result.BASELINES, Baselines)

@@ -260,7 +260,8 @@ def report(
 ) -> None:
     """Write a page of what a file covers and lacks: values, pairs of values, rules, conflicts, neighbours."""
     from drivecoach.data.survey import survey
-    from drivecoach.report.data import write
+    from drivecoach.report import page
+    from drivecoach.report.data import render
 
     check_file(source)
     target = output or source.with_name(f"{source.stem}.report.html")
@@ -269,7 +270,7 @@ def report(
     if json:
         show.as_json(found)
         return
-    write(found, target)
+    page.write(target, render(found))
     show.stdout.print(str(target), markup=False)
     for one in found.wanted[:_WANTED]:
         show.stdout.print(f"collect: {one.kind}: {one.what} ({one.pairs:,} pairs)", markup=False)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from drivecoach.data.survey import Survey
 from drivecoach.report import page
 
 
-def write(survey: Survey, target: Path) -> None:
-    """Write the page of what a file of pairs covers."""
+def render(survey: Survey) -> str:
+    """The page of what a file of pairs covers."""
     closed = [field for field in survey.fields if field.closed]
     values = [count for field in closed for count in field.counts.values()]
     names = list(dict.fromkeys(name for one in survey.together for name in (one.first, one.second)))
     found = {(one.first, one.second): one for one in survey.together}
-    page.write(
-        target,
+    return page.render(
         "data.html.jinja",
         survey.file,
         {},

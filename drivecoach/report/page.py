@@ -21,24 +21,17 @@ from drivecoach.text import whole
 _MARK = 'content="drivecoach"'
 
 
-def write(target: Path, template: str, title: str, data: Mapping[str, Any], **shown: Any) -> None:
-    """Render ``template`` into the file ``target``; ``data`` is what its script reads.
-
-    Texts from outside become text, never HTML. Raises StorageError for a file that is there and is no page of ours.
-    """
+def write(target: Path, html: str) -> None:
+    """Write a page. Raises StorageError for a file that is there and is no page of ours."""
     if target.is_file() and _MARK not in _head(target):
         raise StorageError(f"{target} is there, and is no page of drivecoach", hint="name another place: -o")
-    environment = Environment(
-        loader=PackageLoader("drivecoach.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"milliseconds": milliseconds, "size": size}
-    environment.globals["percent"] = percent
+    write_text(target, html)
+
+
+def render(template: str, title: str, data: Mapping[str, Any], **shown: Any) -> str:
+    """A page; ``data`` is what its script reads. Texts from outside become text, never HTML."""
     scripts = [*([_charts()] if data.get("charts") else []), _part("page.js")]
-    html = environment.get_template(template).render(
+    html = _environment().get_template(template).render(
         title=title,
         data=data,
         style=_part("style.css"),
@@ -47,7 +40,21 @@ def write(target: Path, template: str, title: str, data: Mapping[str, Any], **sh
         version=__version__,
         **shown,
     )
-    write_text(target, whole(html))
+    return whole(html)
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("drivecoach.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"milliseconds": milliseconds, "size": size}
+    made.globals["percent"] = percent
+    return made
 
 
 def _part(name: str) -> Markup:

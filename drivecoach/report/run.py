@@ -34,7 +34,7 @@ def write(folders: Sequence[Path], target: Path) -> Path:
     comparisons = list(_compared(runs))
     data = {**_data(runs), "flips": [_flips(runs[0].domain, one) for one in comparisons]}
     title = " · ".join(run.name for run in runs)
-    page.write(path, "report.html.jinja", title, data, comparisons=comparisons, **_shown(runs))
+    page.write(path, page.render("report.html.jinja", title, data, comparisons=comparisons, **_shown(runs)))
     return path
 
 
@@ -155,7 +155,8 @@ def _has_speed(run: Gathered) -> bool:
 def _scores(runs: Sequence[Gathered]) -> dict[str, Any]:
     """The figures, turned so that the runs stand beside each other in every split."""
     splits: dict[str, list[tuple[Gathered, SplitFigures]]] = {}
-    parts: dict[str, dict[str, Rate]] = {}
+    parts: dict[tuple[str, bool], dict[str, Rate]] = {}
+    """By field, and whether the order of its items is disregarded."""
     weakest: list[dict[str, Any]] = []
     for run in runs:
         if run.figures is None:
@@ -165,9 +166,9 @@ def _scores(runs: Sequence[Gathered]) -> dict[str, Any]:
             splits.setdefault(name, []).append((run, one))
             column = name if len(runs) == 1 else f"{name} · {run.name}"
             for part, rate in one.fields.items():
-                parts.setdefault(part, {})[column] = rate
+                parts.setdefault((part, False), {})[column] = rate
             for part, rate in one.order_free.items():
-                parts.setdefault(f"{part}, in any order", {})[column] = rate
+                parts.setdefault((part, True), {})[column] = rate
             if one is widest(run.figures):
                 weakest += [
                     {"name": f"{feature}: {value}", "run": run.name, "exact": rate}
@@ -179,7 +180,7 @@ def _scores(runs: Sequence[Gathered]) -> dict[str, Any]:
     return {
         "splits": [{"name": name, "rows": rows} for name, rows in splits.items()],
         "columns": [{"name": column} for column in columns],
-        "parts": [(part, [rates.get(column) for column in columns]) for part, rates in parts.items()],
+        "parts": [(*part, [rates.get(column) for column in columns]) for part, rates in parts.items()],
         "weakest": sorted(weakest, key=lambda one: one["exact"].share)[:8],
         "behaviours": [(run, one) for run in runs if run.figures for one in run.figures.behaviours],
     }

@@ -46,12 +46,13 @@ def _compared(runs: Sequence[Gathered]) -> Iterator[Comparison]:
 
 
 def _flips(domain: AnyDomain, found: Comparison) -> dict[str, Any]:
-    """The first flips to each side, as cases; those of the widest split, which is the first."""
-    here = [flip for flip in found.flips if flip.split == found.splits[0].split]
-    sides = {"better": [flip for flip in here if flip.better], "worse": [flip for flip in here if not flip.better]}
+    """The first flips to each side, as cases."""
     shown = {
-        side: [case(domain, flip.input, flip.right, flip.wrong, flip.said) for flip in flips[:_FLIPS]]
-        for side, flips in sides.items()
+        side: [
+            case(domain, flip.input, flip.right, flip.wrong, flip.said)
+            for flip in [flip for flip in found.flips if flip.better is better][:_FLIPS]
+        ]
+        for side, better in (("better", True), ("worse", False))
     }
     return {"fields": fields(domain), **shown}
 

@@ -5,31 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from gguf import GGUFWriter
 from huggingface_hub import ModelCard
 
-from drivecoach.chat import Chat
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.text import TEXT
 from drivecoach.export import card
+from drivecoach.export.about import LICENSE
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
 from tests.support.measured_runs import states, write_certificate, write_figures
 from tests.support.runs import evaluate_run, make_run
-from tests.support.scripted_model import write_scripted_gguf
 
-ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门"}'
 STATES = states(6)
 LINES = [DRIVING.write_input(state) for state in STATES]
 
 
-@pytest.fixture(scope="module")
-def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scripted_gguf(tmp_path_factory.mktemp("card") / "m.gguf", ANSWER, chat=Chat("教练"))
+def described(target: Path, version: str = "1") -> Path:
+    """A GGUF that only says what it is: a card reads no more of it."""
+    writer = GGUFWriter(target, "qwen3")
+    writer.add_string("general.version", version)
+    writer.add_string("general.license", "apache-2.0")
+    writer.add_uint32("general.base_model.count", 1)
+    writer.add_string("general.base_model.0.repo_url", "https://huggingface.co/Qwen/Qwen3-0.6B")
+    writer.add_string(LICENSE, "apache-2.0\ndataset mine|<b>.json: unknown")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
 
 
 @pytest.fixture
-def exported(gguf: Path, tmp_path: Path) -> Run:
-    return make_run(tmp_path / "mine", gguf, LINES)
+def exported(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "mine", described(tmp_path / "m.gguf"), LINES)
 
 
 def written(run: Run) -> str:
@@ -41,10 +50,11 @@ def test_an_export_alone_says_that_nothing_was_measured(exported: Run) -> None:
     text = written(exported)
     assert "was not evaluated" in text and "Not every input was verified" in text
     assert "no traffic light" in text, "what the domain must not be used for"
-    assert sha256(exported.quantized) in text and "## Licences\n\n- unknown" in text
+    assert sha256(exported.quantized) in text and "- dataset mine\\|&lt;b>.json: unknown" in text
     metadata = ModelCard(text).data.to_dict()
-    assert metadata["license"] == "unknown" and metadata["language"] == ["zh"]
-    assert "model-index" not in metadata and "base_model" not in metadata
+    assert (metadata["license"], metadata["base_model"]) == ("apache-2.0", "Qwen/Qwen3-0.6B")
+    assert metadata["language"] == ["zh"]
+    assert "model-index" not in metadata
 
 
 def test_what_is_measured_later_is_in_the_card_that_is_written_then(exported: Run) -> None:
@@ -61,12 +71,11 @@ def test_what_is_measured_later_is_in_the_card_that_is_written_then(exported: Ru
     assert values == {"driving: test": 0.75, "driving: hard": 0.833333, "driving: all 6 inputs": 0.833333}
 
 
-def test_what_was_measured_of_an_older_file_is_not_told(exported: Run, gguf: Path, tmp_path: Path) -> None:
+def test_what_was_measured_of_an_older_file_is_not_told(exported: Run, tmp_path: Path) -> None:
     write_figures(exported.folder, exported.quantized, {"test": STATES}, set())
     write_certificate(exported.folder, exported.quantized, STATES, set())
     assert "all 6 states of driving answered right" in written(exported)
-    newer = write_scripted_gguf(tmp_path / "n.gguf", ANSWER.replace("松开油门", "踩下刹车"), chat=Chat("教练"))
-    again = make_again(exported, newer)
+    again = make_again(exported, described(tmp_path / "n.gguf", "2"))
     text = written(again)
     assert "was not evaluated" in text and "Not every input was verified" in text
 

@@ -74,7 +74,8 @@ class Domain(Generic[Input, Answer]):
     and `level` (how grave an answer is), ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs
     and answers are read and written.
 
-    Raises RecipeError for a name that is no file name, and for models that cannot be written in one canonical way.
+    Raises RecipeError for a name that is no file name, for models that cannot be written in one canonical way, and for
+    a ``map_by`` that is no closed field.
     """
 
     levels: Sequence[str] = ()
@@ -97,6 +98,13 @@ class Domain(Generic[Input, Answer]):
         self.system = system
         """The system message of a model tuned for this domain."""
         self.input: Form[Input] = form_of(input)
+        mapped = self.input.node.fields.get(self.map_by)
+        if self.map_by and (mapped is None or mapped.kind != "closed"):
+            raise RecipeError(
+                f"the domain {name} cuts its map by {self.map_by!r}, which is no closed field of its input",
+                hint="set map_by to one of: "
+                + (", ".join(key for key, node in self.input.node.fields.items() if node.kind == "closed") or "''"),
+            )
         self.answer: Form[Answer] = form_of(answer)
 
     # --- texts ---

@@ -119,7 +119,7 @@ def figures(
         },
         confusion=_confusion(domain, judged),
         gravest=_gravest(domain, judged),
-        below=sum(_is_below(domain, one) for one in judged) if domain.levels else None,
+        below=sum(is_below(domain, one) for one in judged) if domain.levels else None,
         violations=dict(sorted(broken.items())) if domain.has_invariants else None,
         violating=rate(sum(bool(one.violations) for one in judged)) if domain.has_invariants else None,
         json_valid=None if text else rate(sum(_is_json(one.text) for one in judged)),
@@ -180,7 +180,8 @@ class _Slices:
         return {key: Rate.of(self._right[key], self._rows[key]) for key in sorted(self._rows)}
 
 
-def _is_below(domain: AnyDomain, one: Judged) -> bool:
+def is_below(domain: AnyDomain, one: Judged) -> bool:
+    """Whether an answer errs on the dangerous side."""
     return one.answer is not None and domain.is_below(one.answer, one.case.expected)
 
 
@@ -206,7 +207,7 @@ def _gravest(domain: AnyDomain, judged: Sequence[Judged]) -> Gravest | None:
         level=gravest,
         recall=Rate.of(both, len(must)) if must else None,
         precision=Rate.of(both, len(said)) if said else None,
-        lowered=sum(_is_below(domain, one) for one in must),
+        lowered=sum(is_below(domain, one) for one in must),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from drivecoach.chat.template import split
 from drivecoach.config import SourceConfig, read_recipe
 from drivecoach.data import SPLITS, Pair, read_pairs
 from drivecoach.data.check import Refusal, scan
-from drivecoach.domain import AnyDomain, place
+from drivecoach.domain import AnyDomain
 from drivecoach.domain.explanation import with_value
 from drivecoach.errors import DataError, Fault
 from drivecoach.evaluate.scores import AnyCase, Case
 from drivecoach.evaluate.target import Target
 from drivecoach.infer import Question
+from drivecoach.text import fraction
 
 STATES = 5000
 """Inputs of a split that is drawn, where no recipe says how many."""
-_SEED = 3407
+_SALT = "hard"
+"""What pairs are drawn by is another number of theirs, so that the order here says nothing of how rare a state is."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ def find_questions(target: Target, data: Path | None = None, limit: int | None =
         "uniform": [Case(Question(text), answer) for text, answer in domain.uniform(wanted, seen)],
         "hard": hard_cases(domain, pairs["train"], seen, wanted),
     }
+    if target.chat is not None and target.chat.thinking == "mixed":
+        found["test, not thinking"] = [
+            Case(replace(case.question, think=False), case.expected) for case in found["test"]
+        ]
     splits = {name: cases for name, cases in found.items() if cases}
     if not splits:
         raise DataError(
@@ -85,7 +91,7 @@ def hard_cases(domain: AnyDomain, train: Sequence[Pair], seen: Collection[str], 
     if not domain.has_teacher:
         return []
     found: dict[str, AnyCase] = {}
-    for text in sorted((pair.input for pair in train if not pair.history), key=lambda text: place(_SEED, text)):
+    for text in sorted((pair.input for pair in train if not pair.history), key=lambda text: fraction(_SALT, text)):
         if len(found) >= count:
             break
         value = domain.read_input(text)
@@ -113,7 +119,7 @@ def _neighbours(domain: AnyDomain, value: Any) -> Iterator[Any]:
         if other != dumped.get(name)
     ]
     whole = domain.write_input(value)
-    for name, other in sorted(changes, key=lambda change: place(_SEED, f"{whole} {change}")):
+    for name, other in sorted(changes, key=lambda change: fraction(_SALT, f"{whole} {change}")):
         if (changed := with_value(domain, dumped, name, other)) is not None:
             yield changed
 

@@ -261,7 +261,6 @@ class Change(Result):
     made_from: str
     before: str
     after: str
-    expected: str
     right_before: bool
     right_after: bool
 
@@ -298,6 +297,8 @@ class Sweep(Result):
     made: str
     rows: int
     quantizations: list[SweepRow]
+    left_out: dict[str, str]
+    """Those that could not be made, each with the reason."""
 
 
 class BaselineRow(Result):
@@ -308,7 +309,7 @@ class BaselineRow(Result):
     below: int | None
     violating: Rate | None
     milliseconds: float | None
-    """Median of one answer; None where it was not measured."""
+    """Mean time of one answer, all asked together; None for the model, whose `Speed` stands in its figures."""
     against: Paired | None
     """Right answers of the model (first) and of this one (second); None for the model itself."""
     note: str = ""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,19 +21,22 @@ BATCH = 16
 
 
 class Weights:
-    """The model in ``folder``; where that holds an adapter, its base is loaded and the adapter put on.
+    """The model in ``folder`` (or with that id on the hub); an adapter is put on its base.
 
-    ``limit``: tokens of an answer at most; ``context``: tokens of prompt and answer together, where that is bounded.
+    ``tokenizer``: where another folder has the one to be used. ``limit``: tokens of an answer at most; ``context``:
+    tokens of prompt and answer together, where that is bounded.
     Not safe to use from several threads at once. Raises ModelError for a folder that cannot be loaded.
     """
 
-    def __init__(self, folder: Path, *, limit: int, context: int | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, *, limit: int, context: int | None = None, tokenizer: str | None = None
+    ) -> None:
         import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer or str(folder), padding_side="left")
             self.model: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=torch.float32, use_safetensors=True
             )
@@ -124,12 +127,20 @@ class WeightsRuntime:
     metadata: Mapping[str, object]
 
     def __init__(
-        self, folder: Path, chat: Chat, metadata: Mapping[str, object], *, limit: int, context: int | None = None
+        self,
+        folder: Path | str,
+        chat: Chat,
+        metadata: Mapping[str, object],
+        *,
+        limit: int,
+        context: int | None = None,
+        tokenizer: str | None = None,
     ) -> None:
         self.name = str(folder)
         self.thinks = chat.thinking != "strip"
         self.metadata = metadata
-        self._folder, self._chat, self._limit, self._context = folder, chat, limit, context
+        self._chat = chat
+        self._open = partial(Weights, folder, limit=limit, context=context, tokenizer=tokenizer)
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
@@ -137,7 +148,7 @@ class WeightsRuntime:
 
     @cached_property
     def _weights(self) -> Weights:
-        return Weights(self._folder, limit=self._limit, context=self._context)
+        return self._open()
 
     def generate(
         self,

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, get_args
 
 import numpy as np
 
+from drivecoach.config import Quantization
 from drivecoach.errors import ModelError
 from drivecoach.files import written_aside
 from drivecoach.gguf.numbers import NUMPY, floats
@@ -21,8 +22,6 @@ from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
 from drivecoach.native.library import shared_library
 from drivecoach.progress import progress
-
-Quantization = Literal["f16", "q8_0", "q6_K", "q5_K_M", "q4_K_M", "q3_K_M"]
 
 # llama.cpp's ``enum llama_ftype``, the value of ``general.file_type``.
 _FILE_TYPE = {"f16": 1, "q8_0": 7, "q3_K_M": 12, "q4_K_M": 15, "q5_K_M": 17, "q6_K": 18}

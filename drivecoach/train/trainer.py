@@ -246,7 +246,7 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
         save_steps=settings.checkpoint_steps,
         save_total_limit=2,
         eval_strategy="steps" if evaluate else "no",
-        eval_steps=settings.checkpoint_steps,
+        eval_steps=settings.evaluate_every or settings.checkpoint_steps,
         restore_callback_states_from_checkpoint=settings.patience is not None,  # the patience that is left
         load_best_model_at_end=best is not None,
         metric_for_best_model=_BEST[best] if best else None,

@@ -13,6 +13,7 @@ import pytest
 
 from drivecoach.chat import Chat
 from drivecoach.domains.load import load_domain
+from drivecoach.evaluate.result import Figures
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.result import ExportResult
 from drivecoach.train.result import TrainResult
@@ -43,10 +44,13 @@ def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest
     assert {name: (tmp_path / "runs/r/export" / name).stat().st_size for name in files} == {
         name: file.bytes for name, file in files.items()
     }
-    scores = Evaluation.model_validate_json(run("evaluate", "runs/r", "--json").out).root
-    assert list(scores) == ["test"] and scores["test"].rows > 0, "free text cannot be drawn evenly"
+    figures = Figures.model_validate_json(run("evaluate", "runs/r", "--json").out)
+    assert [split.split for split in figures.splits] == ["test"], "free text cannot be drawn evenly"
+    assert Figures.model_validate_json((tmp_path / "runs/r/evaluate/figures.json").read_bytes()) == figures
 
     whole = json.loads(run("tune", "r.yaml", "--json").out)
+    scores = Evaluation.model_validate(whole["evaluate"]).root
+    assert list(scores) == ["test"] and scores["test"].rows == figures.splits[0].exact.rows > 0
     assert whole == {
         "run": "runs/r",
         "train": trained.model_dump(),
@@ -113,7 +117,7 @@ def test_evaluate_names_the_pairs_that_say_something_else_than_the_rules(
     assert "warning: compared with the rules, though 3 of 30 pairs say something else" in result.out
     found = [json.loads(line) for line in (tmp_path / "runs/r/evaluate/differences.jsonl").read_text().splitlines()]
     assert {row["input"] for row in found} == {pairs[place]["input"] for place in changed}
-    scores = Evaluation.model_validate_json(run("evaluate", "runs/r", "--json").out).root
+    scores = Evaluation.model_validate(json.loads(run("tune", "r.yaml", "--json").out)["evaluate"]).root
     mistakes = (tmp_path / "runs/r/evaluate/mistakes.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(mistakes) == sum(score.mistakes for score in scores.values())
     assert [json.loads(line)["test"] for line in mistakes].count("uniform") == scores["uniform"].mistakes

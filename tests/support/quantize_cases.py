@@ -78,17 +78,14 @@ CASES = [
     Case("gemma3", layers=26, heads=4, kv=1),
     Case("gemma3", hidden=288, ffn=576, layers=7, heads=2, kv=1, head_dim=32),
     Case("gemma3", layers=18, kv=1, to="q8_0"),
-    *(
-        Case(arch, to=to, **shape)  # type: ignore[arg-type]
-        for to in ("q3_K_M", "q5_K_M", "q6_K")
-        for arch, shape in (
-            ("qwen3", {}),
-            ("qwen3", {"hidden": 96, "ffn": 160, "layers": 5, "kv": 4, "head_dim": 32, "tied": False}),
-            ("qwen2", {"ffn": 256, "layers": 80, "heads": 2, "kv": 1, "head_dim": 32, "tied": False}),
-            ("llama", {"layers": 16, "heads": 8, "kv": 2, "head_dim": 32, "tied": False}),
-            ("gemma3", {"hidden": 288, "ffn": 576, "layers": 7, "heads": 2, "kv": 1, "head_dim": 32}),
-        )
-    ),
+    Case("qwen3", to="q3_K_M"),
+    Case("qwen3", hidden=96, ffn=160, layers=5, kv=4, head_dim=32, tied=False, to="q3_K_M"),
+    Case("qwen2", ffn=256, layers=80, heads=2, kv=1, head_dim=32, tied=False, to="q3_K_M"),
+    Case("llama", layers=16, heads=8, kv=2, head_dim=32, tied=False, to="q3_K_M"),
+    Case("qwen3", to="q5_K_M"),
+    Case("qwen3", hidden=96, ffn=160, layers=5, kv=4, head_dim=32, tied=False, to="q5_K_M"),
+    Case("qwen3", to="q6_K"),
+    Case("gemma3", hidden=288, ffn=576, layers=7, heads=2, kv=1, head_dim=32, to="q6_K"),
 ]
 
 

@@ -14,19 +14,8 @@ from drivecoach.domains.text import TEXT
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.evaluate.target import open_target
 from tests.support.ollama_server import ollama_server, said
-from tests.support.recipes import tiny_base
-from tests.support.trained import trained_run
 
 ASKED = ["前方路口有行人", "雨天", "第3个问题", "挂2挡，松离合，轻踩油门，车速保持在20公里每小时。"]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported run with an adapter, a merged folder and an f16 file."""
-    folder = tmp_path_factory.mktemp("target")
-    made = trained_run(tiny_base("qwen3", folder / "base"), folder, lora=True)
-    made.export()
-    return made.folder
 
 
 def test_every_link_of_a_run_is_opened_by_its_name_and_answers_alike(run: Path) -> None:

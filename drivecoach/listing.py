@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from drivecoach import stage
 from drivecoach.config import RECIPE, Recipe, read_recipe
 from drivecoach.domain.scores import WHOLE
 from drivecoach.domains.load import files_of, load_domain
-from drivecoach.errors import DrivecoachError, StorageError
+from drivecoach.errors import DataError, DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.result import ExportResult
 from drivecoach.lock import holder
 from drivecoach.pipeline import make_chat
 from drivecoach.provenance import STAGES, Inputs, find_training
+from drivecoach.refine.rounds import read_rounds
 from drivecoach.train.result import TrainResult
 
 
@@ -97,8 +99,16 @@ def _entry(folder: Path) -> Entry:
         scores=_scores(folder),
         deployed=_deployed(folder),
         stale=_inputs(folder, recipe).stale(),
-        parent=recipe.parent.run if recipe.parent else None,
+        parent=_parent(folder, recipe),
     )
+
+
+def _parent(folder: Path, recipe: Recipe) -> str | None:
+    """The run that this one goes on from; of a refined one, the run before all rounds."""
+    with suppress(DataError):
+        if (refined := read_rounds(folder)) is not None:
+            return refined.parent
+    return recipe.parent.run if recipe.parent else None
 
 
 def _inputs(folder: Path, recipe: Recipe) -> Inputs:

@@ -41,6 +41,8 @@ def refine(
     folder = refined_folder(run_folder)
     with locked(folder), noise_into(folder / LOG):
         run, record = run_rounds(parent, settings, parent.say)
+        if record.kept:
+            run.evaluate()  # what was held out was never taught; deploying goes by its score
     if as_json:
         show.as_json({"run": str(run.folder), **record.model_dump(mode="json")})
     else:

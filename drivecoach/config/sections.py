@@ -263,7 +263,7 @@ class RefineConfig(_Section):
     epochs: float = Field(4, gt=0)
     """Of one round, over all pairs that there are then."""
     learning_rate: float | None = Field(None, gt=0)
-    """Where each round begins; None: a third of the run's own."""
+    """Where the first round begins, each later one lower; None: half of the run's own."""
 
 
 class ParentConfig(_Section):

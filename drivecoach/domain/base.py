@@ -19,7 +19,7 @@ from drivecoach.domain import line, scores
 from drivecoach.domain.expectation import Expectation
 from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
-from drivecoach.domain.node import TOLERANCE, JsonObject, Node, text_of
+from drivecoach.domain.node import TOLERANCE, JsonObject, Node
 from drivecoach.domain.pieces import answer_pieces, input_pieces
 from drivecoach.domain.reading import read_json
 from drivecoach.errors import InputError, RecipeError
@@ -85,7 +85,7 @@ class Domain(Generic[Input, Answer]):
     not_for: str = ""
     """What it must not be used for, in words for its card; empty for a general sentence."""
     map_by: str = ""
-    """The closed field of the input by which an evaluation's map is cut, beside the rules; empty for no map."""
+    """The closed field of the input by which maps of right and wrong are cut, beside the rules; empty for no map."""
     expectations: Sequence[Expectation] = ()
     """How answers must behave when inputs are changed; `drivecoach evaluate` tries each."""
 
@@ -199,14 +199,6 @@ class Domain(Generic[Input, Answer]):
     def explain(self, value: Input) -> Explanation | None:
         """By which rule `teach` answers, and why; None where a domain cannot say."""
         return None
-
-    def item(self, value: Input) -> str:
-        """By what inputs are counted beside rules, such as an exam item: the first field that is a closed set."""
-        for name, node in self.input.node.fields.items():
-            if node.kind == "closed":
-                dumped = self.input.dump(value)
-                return text_of(dumped.get(name)) if isinstance(dumped, dict) else ""
-        return ""
 
     def rules(self) -> RuleTable | None:
         """Every rule that `teach` goes by; None where it goes by none."""

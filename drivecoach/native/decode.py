@@ -36,10 +36,10 @@ class Verdict:
     right: bool
     log_probability: float
     """Natural logarithm, summed over the answer's tokens and its end."""
-    margin: float
-    """By how much the least certain of its tokens beats every other one, in logits; negative where it loses."""
     tokens: int
     """Of the answer, its end included."""
+    margin: float
+    """By how much the least certain of its tokens beats every other one, in logits; negative where it loses."""
 
 
 @dataclass
@@ -68,8 +68,7 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
             logits[its] = -np.inf  # what is left of its rows is what the answer is not
             margin = (chosen - logits[start:stop].max(axis=1)).min()
             right = bool((best[start:stop] == draft).all())
-            log_probability = float((chosen - totals[start:stop]).sum())
-            yield at, Verdict(right, log_probability, float(margin), len(draft))
+            yield at, Verdict(right, float((chosen - totals[start:stop]).sum()), len(draft), float(margin))
 
 
 def write(

@@ -33,6 +33,8 @@ from drivecoach.verify.states import check_countable
 Say = Callable[[str], None]
 FEW = 1e-4
 """As long as more of all states than this share are wrong among the doubtful ones, the others are not looked at."""
+SLOWER = 0.6
+"""Each round begins at this share of the learning rate of the one before: what is right by now should stay so."""
 _KEPT = ("data", "train", "export", FOLDER)
 
 
@@ -108,7 +110,7 @@ def _noted(folder: Path, record: Rounds, done: Round, say: Say) -> Rounds:
 def _recipe(parent: Run, before: Run, settings: RefineConfig, number: int) -> Recipe:
     """The parent's recipe for a round that goes on from the weights of ``before``."""
     recipe = parent.recipe
-    rate = settings.learning_rate or recipe.train.learning_rate / 3
+    rate = (settings.learning_rate or recipe.train.learning_rate / 2) * SLOWER ** (number - 1)
     train = {"epochs": settings.epochs, "learning_rate": rate, "max_steps": None, "seed": recipe.train.seed + number}
     fingerprint = stage.identity(before.folder / "train") or ""  # empty where this round's is done and was kept
     return recipe.model_copy(
@@ -124,7 +126,8 @@ def _recipe(parent: Run, before: Run, settings: RefineConfig, number: int) -> Re
 def _round(parent: Run, before: Run, run: Run, number: int, count: int, left: int, say: Say) -> Round:
     """One round from drawing to its certificate; what of it is done already is not done again.
 
-    While the doubtful states alone still hold many mistakes, and more pairs can be drawn, all states are not looked at.
+    While the doubtful states alone still hold many mistakes, all states are not looked at, but for the last two rounds:
+    what the last one is taught is drawn from a look at all.
     """
     pairs = run.folder.with_suffix(".jsonl")
     if not pairs.is_file():
@@ -139,7 +142,7 @@ def _round(parent: Run, before: Run, run: Run, number: int, count: int, left: in
         run.export()
     minutes = {"train": training[0], "export": exporting[0]}
     total = sum(len(run.pairs(name)) for name in SPLITS)
-    if number < run.recipe.refine.rounds and left > count and can_scan(before.folder / FOLDER):
+    if number < run.recipe.refine.rounds - 1 and left > count and can_scan(before.folder / FOLDER):
         with _timed() as scanning, open_target(str(run.folder)) as target:
             looked = scan(target, before.folder / FOLDER, run.folder / FOLDER)
         minutes["scan"] = scanning[0]

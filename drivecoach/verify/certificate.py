@@ -37,7 +37,7 @@ class Counterexample(_Part):
     rule: str
     """The id of the rule that gives the right answer; empty where the domain has no rules."""
     item: str
-    """By what inputs are grouped beside rules, see `Domain.item`."""
+    """By what inputs are grouped beside rules, see `Domain.map_by`."""
     lowered: bool
     """The right level is the gravest, and the answer's is below it."""
     below: bool

@@ -104,7 +104,8 @@ def _refuse(path: Path, certificate: Certificate, now: dict[str, str]) -> None:
         raise ModelError(
             f"{path} is a certificate of something else",
             faults=faults,
-            hint="name the model that it is of: --model FILE; or verify what is here now: drivecoach verify RUN",
+            hint="name the model that it is of: drivecoach verify MODEL --check FILE; or verify what is here now: "
+            "drivecoach verify RUN",
         )
 
 

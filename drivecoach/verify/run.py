@@ -31,6 +31,7 @@ from drivecoach.verify.states import (
     add_to,
     check_countable,
     domain_digest,
+    item_of,
     rule_of,
     rules_digest,
     states,
@@ -127,7 +128,7 @@ def _counted(domain: AnyDomain, block: list[Answered]) -> Block:
     valid = 0
     for found in block:
         state, given = found.state, found.given
-        rule, item = rule_of(domain, state.value), domain.item(state.value)
+        rule, item = rule_of(domain, state.value), item_of(domain, state.value)
         broken = [] if given is None else sorted({one.id for one in domain.violations(state.value, given)})
         measured.append(found.measured)
         violations.update(broken)

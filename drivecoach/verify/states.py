@@ -14,6 +14,7 @@ from typing import Any
 from drivecoach.chat import Chat
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.form import ModelForm
+from drivecoach.domain.node import text_of
 from drivecoach.errors import RecipeError
 
 
@@ -52,6 +53,12 @@ def rule_of(domain: AnyDomain, value: Any) -> str:
     """The id of the rule that gives the right answer; empty where the domain has no rules."""
     explained = domain.explain(value)
     return explained.rule if explained else ""
+
+
+def item_of(domain: AnyDomain, value: Any) -> str:
+    """The value of the field by which the domain's map is cut; empty where it has none."""
+    dumped = domain.input.dump(value) if domain.map_by else {}
+    return text_of(dumped.get(domain.map_by, "")) if isinstance(dumped, dict) else ""
 
 
 def template_digest(chat: Chat | None) -> str:

@@ -35,6 +35,7 @@ class Crossing(Domain[View, Order]):
     """Knows that nobody drives at a walker."""
 
     levels = ("hint", "danger")
+    map_by = "place"
 
     def teach(self, value: View) -> Order:
         """First rule that holds."""

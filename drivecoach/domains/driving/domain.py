@@ -109,10 +109,6 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         said = {name: text for name, text in more.items() if text}
         return Explanation(advice.rule.id, advice.reason, advice.rule.source, read, said)
 
-    def item(self, value: State) -> str:
-        """The exam item."""
-        return value.item
-
     def rules(self) -> RuleTable:
         """The rule table; its states are counted over all legal ones, in some ten seconds."""
         return rules_table(self.teacher.rules, self.space.states, list(self.features))

@@ -68,19 +68,28 @@ def exact(runs: Mapping[str, Rows], language: Language) -> Spec | None:
 
 
 def sweep(runs: Mapping[str, Rows], language: Language) -> Spec | None:
-    """How many answers are right by the size of the file, a point a quantization."""
+    """How many answers are right by the size of the file, a point a quantization, with its 95% interval."""
     rows = [{"run": name, **row} for name, found in runs.items() for row in found]
     if not rows:
         return None
+    percent = alt.Axis(format=".2~%", tickCount=5)
     axes = {
-        "x": alt.X("megabytes:Q", title=_SIZE.of(language), scale=alt.Scale(zero=False, padding=25)),
-        "y": alt.Y("right:Q", title=_RIGHT.of(language), axis=alt.Axis(format=".2%"), scale=alt.Scale(zero=False)),
+        "x": alt.X(
+            "megabytes:Q",
+            title=_SIZE.of(language),
+            axis=alt.Axis(tickCount=6),
+            scale=alt.Scale(zero=False, padding=25),
+        ),
+        "y": alt.Y("right:Q", title=_RIGHT.of(language), axis=percent, scale=alt.Scale(zero=False)),
     }
     tips = ["run:N", "type:N", alt.Tooltip("megabytes:Q", format=".3"), alt.Tooltip("right:Q", format=".3%")]
+    sure = _base(rows).mark_rule(strokeWidth=1.5, opacity=0.45).encode(
+        x=axes["x"], y=alt.Y("low:Q"), y2="high:Q", **_run(runs)
+    )
     line = _base(rows).mark_line(strokeWidth=1.5, opacity=0.5).encode(**axes, **_run(runs))
     points = _base(rows).mark_point(filled=True, size=90).encode(**axes, tooltip=tips, **_run(runs))
-    names = _base(rows).mark_text(dy=-12, fontSize=12).encode(**axes, text="type:N")
-    return _spec(line + points + names, 300)
+    names = _base(rows).mark_text(dy=-12, dx=4, align="left", fontSize=12).encode(**axes, text="type:N")
+    return _spec(sure + line + points + names, 300)
 
 
 def risk(runs: Mapping[str, Rows], language: Language) -> Spec | None:

@@ -8,11 +8,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from drivecoach import stage
 from drivecoach.errors import DataError
 from drivecoach.evaluate import result
 from drivecoach.evaluate.figures import FOLDER
 from drivecoach.evaluate.found import find_figures
 from drivecoach.evaluate.result import Baselines, Chain, Figures, SplitFigures, Sweep
+from drivecoach.export.result import ExportResult
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
 from drivecoach.refine.rounds import Rounds, read_rounds
@@ -64,9 +66,7 @@ def measured(folder: Path) -> Measured:
         found.figures = find_figures(folder, run.quantized.name, digest, run.domain.name)
     if found.figures is None and (found.evaluated / result.FIGURES).exists():
         found.refused.append(f"the figures are of another model than {run.quantized.name} is now")
-    found.chain = read(found.evaluated / result.CHAIN, Chain)
-    found.sweep = read(found.evaluated / result.SWEEP, Sweep)
-    found.baselines = read(found.evaluated / result.BASELINES, Baselines)
+    _add_tables(found, digest)
     if (found.verified / paper.CERTIFICATE).exists():
         try:
             certificate = paper.read(found.verified)
@@ -84,6 +84,25 @@ def measured(folder: Path) -> Measured:
     except DataError as error:
         found.refused.append(error.message)
     return found
+
+
+def _add_tables(found: Measured, digest: str) -> None:
+    """The tables of the evaluation, as far as they are of the file that is served now."""
+    exported = stage.read_manifest(found.folder / "export", ExportResult)
+    since = exported.date if exported else ""
+    chain = read(found.evaluated / result.CHAIN, Chain)
+    sweep = read(found.evaluated / result.SWEEP, Sweep)
+    baselines = read(found.evaluated / result.BASELINES, Baselines)
+    if chain and any(link.model.digest == digest for link in chain.links):
+        found.chain = chain
+    if sweep and any(row.sha256 == digest for row in sweep.quantizations):
+        found.sweep = sweep
+    if baselines and baselines.made >= since:  # the moments are written alike, in UTC
+        found.baselines = baselines
+    tables = {"chain": (chain, found.chain), "sweep": (sweep, found.sweep), "baselines": (baselines, found.baselines)}
+    older = [name for name, (there, kept) in tables.items() if there and not kept]
+    if older:
+        found.refused.append(f"made of an older model: {', '.join(older)}")
 
 
 def read(path: Path, form: type[Form]) -> Form | None:

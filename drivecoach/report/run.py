@@ -125,7 +125,13 @@ def _shown(runs: Sequence[Gathered]) -> dict[str, Any]:
 def _sizes(runs: Sequence[Gathered]) -> dict[str, list[dict[str, Any]]]:
     return {
         run.name: [
-            {"type": row.quantization, "megabytes": row.bytes / 1e6, "right": row.exact.share}
+            {
+                "type": row.quantization,
+                "megabytes": row.bytes / 1e6,
+                "right": row.exact.share,
+                "low": row.exact.low,
+                "high": row.exact.high,
+            }
             for row in (run.sweep.quantizations if run.sweep else ())
         ]
         for run in runs

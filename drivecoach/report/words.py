@@ -41,4 +41,6 @@ def size(count: int) -> str:
 
 def milliseconds(value: float) -> str:
     """A time with three digits."""
+    if value < 0.01:
+        return "< 0.01 ms"
     return f"{value:.3g} ms" if value < 1000 else f"{value / 1000:.3g} s"

@@ -155,7 +155,7 @@ def test_a_share_is_never_rounded_to_all_or_none(right: int, rows: int, text: st
 
 def test_numbers_for_people() -> None:
     assert [size(12), size(1_620_000), size(3_456_000_000)] == ["12 B", "1.62 MB", "3.46 GB"]
-    assert [milliseconds(9.876), milliseconds(2500)] == ["9.88 ms", "2.5 s"]
+    assert [milliseconds(6e-6), milliseconds(9.876), milliseconds(2500)] == ["< 0.01 ms", "9.88 ms", "2.5 s"]
 
 
 def test_what_is_no_run_is_said(run: Run, tmp_path: Path) -> None:  # noqa: F811

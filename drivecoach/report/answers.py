@@ -35,6 +35,8 @@ class Case(TypedDict, total=False):
     said: Answer | None
     raw: str
     """What was said, where that is no answer."""
+    why: str
+    """Why it is none."""
     wrong: bool
     lowered: bool
     violations: list[str]
@@ -88,6 +90,7 @@ def case(
     said: JsonValue,
     raw: str = "",
     *,
+    why: str = "",
     lowered: bool = False,
     violations: Sequence[str] = (),
 ) -> Case:
@@ -104,14 +107,14 @@ def case(
         value = None
     if value is not None:
         made["state"] = _state(domain, value)
-        if (why := domain.explain(value)) is not None:
+        if (explained := domain.explain(value)) is not None:
             names = fields(domain)
-            made["decides"] = [names.index(name) for name in why.read if name in names]
-            made["rule"], made["reason"] = why.rule, why.reason
+            made["decides"] = [names.index(name) for name in explained.read if name in names]
+            made["rule"], made["reason"] = explained.rule, explained.reason
     if right is not None and said != right:
         made["wrong"] = True
     if said is None:
-        made["raw"] = raw
+        made["raw"], made["why"] = raw, why
     if lowered:
         made["lowered"] = True
     if violations:

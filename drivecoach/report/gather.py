@@ -201,7 +201,7 @@ def _add_examples(found: Gathered) -> None:
                         outcome.input,
                         right,
                         said,
-                        str(outcome.reason),
+                        why=outcome.reason or "",
                         violations=[violation.id for violation in outcome.violations],
                     )
                 )

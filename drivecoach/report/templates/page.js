@@ -96,7 +96,8 @@ function shown(fields, one) {
   const made = el("article", "case");
   if (one.wrong) {
     const said = one.said ? answer(one.said, one.right, t("said", "模型回答"))
-      : el("div", "answer grave", el("p", "who quiet", ...t("said, which is no answer", "模型输出（不是有效回答）")), el("p", "code", one.raw));
+      : el("div", "answer grave", el("p", "who quiet", ...(one.raw ? t("said, which is no answer", "模型输出（不是有效回答）") : t("no answer", "没有有效回答"))),
+        el("p", "code", one.raw || one.why));
     made.append(el("div", "answers", said, answer(one.right, one.said, t("right", "正确回答"))));
   } else made.append(answer(one.said || one.right));
   made.append(state(fields, one));

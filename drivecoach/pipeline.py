@@ -24,6 +24,7 @@ from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate import own_pairs
 from drivecoach.evaluate.questions import cases_of, spread
 from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
+from drivecoach.export import card
 from drivecoach.export.modelfile import make_chat
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, write_lines
@@ -267,6 +268,7 @@ class Run:
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
+        card.write(self.folder, self.recipe, self.domain)
         return results
 
     def evaluate(self, *, constrained: bool = False) -> Evaluation:
@@ -320,6 +322,7 @@ class Run:
         write_lines(folder / MISTAKES, (mistake.model_dump_json() for mistake in mistakes))
         results = Evaluation(scores)
         stage.finish(folder, inputs, results, [MISTAKES, own_pairs.DIFFERENCES])
+        card.write(self.folder, self.recipe, self.domain)
         return results
 
     def _inputs(self) -> Inputs:

@@ -34,6 +34,8 @@ VERBS = {
     "evaluate": "evaluate:evaluate",
     "verify": "verify:verify",
     "refine": "refine:refine",
+    "report": "report:report",
+    "compare": "report:compare",
     "runs": "listing:runs",
     "deploy": "deploy:deploy",
     "ask": "ask:ask",

@@ -37,7 +37,9 @@ def verify(
 
     Interrupted, the same command goes on where it was. Exit 0: every answer is right; 3: not every one; 1: a failure.
     """
+    from drivecoach.config import read_recipe
     from drivecoach.evaluate.target import open_target
+    from drivecoach.export import card
     from drivecoach.lock import locked
     from drivecoach.verify.check import check as check_certificate
     from drivecoach.verify.run import verify as verify_all
@@ -58,6 +60,8 @@ def verify(
         folder = output or folder_of(opened)
         with locked(folder):
             certificate = verify_all(opened, folder, lambda text: say.print(text, markup=False))
+        if opened.run is not None:
+            card.write(opened.run, read_recipe(opened.run), opened.domain)
     if as_json:
         show.as_json(certificate)
     else:

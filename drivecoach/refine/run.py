@@ -17,6 +17,7 @@ from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.evaluate.target import open_target
+from drivecoach.export import card
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, sha256, write_lines
 from drivecoach.lock import locked
@@ -236,6 +237,7 @@ def _keep(parent: Run, folder: Path, record: Rounds, say: Say) -> tuple[Run, Rou
         shutil.rmtree(folder / "rounds" / str(one.round), ignore_errors=True)
     record = record.model_copy(update={"finished": True})
     write_rounds(folder, record)
+    card.write(run.folder, run.recipe, run.domain)
     return run, record
 
 

@@ -46,6 +46,7 @@ ORDER = (
     "pipeline",
     "resume",
     "refine",
+    "report",
     "listing",
     "doctor",
     "generated",

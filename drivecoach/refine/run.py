@@ -33,6 +33,7 @@ from drivecoach.verify.states import check_countable
 Say = Callable[[str], None]
 FEW = 1e-4
 """As long as more of all states than this share are wrong among the doubtful ones, the others are not looked at."""
+THOROUGH = 3
 SLOWER = 0.6
 """Each round begins at this share of the learning rate of the one before: what is right by now should stay so."""
 _KEPT = ("data", "train", "export", FOLDER)
@@ -126,8 +127,8 @@ def _recipe(parent: Run, before: Run, settings: RefineConfig, number: int) -> Re
 def _round(parent: Run, before: Run, run: Run, number: int, count: int, left: int, say: Say) -> Round:
     """One round from drawing to its certificate; what of it is done already is not done again.
 
-    While the doubtful states alone still hold many mistakes, all states are not looked at, but for the last two rounds:
-    what the last one is taught is drawn from a look at all.
+    While the doubtful states alone still hold many mistakes, all states are not looked at, but for the last `THOROUGH`
+    rounds: a mistake may be one that the model was sure of.
     """
     pairs = run.folder.with_suffix(".jsonl")
     if not pairs.is_file():
@@ -142,7 +143,7 @@ def _round(parent: Run, before: Run, run: Run, number: int, count: int, left: in
         run.export()
     minutes = {"train": training[0], "export": exporting[0]}
     total = sum(len(run.pairs(name)) for name in SPLITS)
-    if number < run.recipe.refine.rounds - 1 and left > count and can_scan(before.folder / FOLDER):
+    if number <= run.recipe.refine.rounds - THOROUGH and left > count and can_scan(before.folder / FOLDER):
         with _timed() as scanning, open_target(str(run.folder)) as target:
             looked = scan(target, before.folder / FOLDER, run.folder / FOLDER)
         minutes["scan"] = scanning[0]

@@ -58,7 +58,10 @@ def compare_baselines(target: Target, questions: Questions, base: str | None = N
         ways["nearest training pair"] = (_nearest(domain, train), "by the number of fields that differ (Hamming)")
         ways |= _trees(domain, train)
     if domain.has_teacher:
-        ways["rules"] = (lambda cases: [_taught(domain, case) for case in cases], "the domain's teacher, who also says what is right of uniform and hard")
+        ways["rules"] = (
+            lambda cases: [_taught(domain, case) for case in cases],
+            "the domain's teacher, who also says what is right of uniform and hard",
+        )
     if base is not None:
         ways |= _untuned(target, base, questions.train)
     tables: list[BaselineTable] = []

@@ -57,7 +57,7 @@ def write_page() -> None:
     lines = [
         "# Results",
         "",
-        "Written by `make bench`; not edited by hand. Medians of the runs, the baseline measured in the same run, in turns.",
+        "Written by `make bench`, not by hand: medians of several runs, each way and its baseline measured in turns.",
         "",
         "![ratios beside their bars](results.png)",
         "",

@@ -155,7 +155,8 @@ HEADER = ("what", "median", "runs", "baseline", "baseline's median", "ratio", "b
 def cells(one: Figure) -> list[str]:
     """A figure as a row under `HEADER`."""
     spread = "" if one.low is None or one.high is None else f"{number(one.low)} to {number(one.high)}"
-    bar = "" if one.bar is None else f"{one.bar_is} {number(one.bar)}{' ×' if one.bar_on == 'ratio' else f' {one.unit}'}"
+    unit = "×" if one.bar_on == "ratio" else one.unit
+    bar = "" if one.bar is None else f"{one.bar_is} {number(one.bar)} {unit}"
     return [
         one.what,
         f"{number(one.value)} {one.unit}",
@@ -201,4 +202,4 @@ def _lines(path: str) -> list[str]:
 
 def _named(argument: str) -> str:
     """An argument without the folders of this machine."""
-    return Path(argument).name if os.path.isabs(argument) else argument
+    return Path(argument).name if Path(argument).is_absolute() else argument

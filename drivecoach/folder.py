@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drivecoach.config import RECIPE, Recipe
 from drivecoach.errors import RecipeError
-from drivecoach.export.ledger import LEDGER
+from drivecoach.export.result import LEDGER
 from drivecoach.files import replace_folder, restore_folder, write_json
 from drivecoach.lock import locked
 from drivecoach.provenance import Training

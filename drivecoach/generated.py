@@ -13,7 +13,7 @@ from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.documents import rules_page
 from drivecoach.domains.load import load_domain
 from drivecoach.export import about, modelfile
-from drivecoach.pipeline import make_chat
+from drivecoach.export.modelfile import make_chat
 
 PAIRS = "datasets/driving.json"
 

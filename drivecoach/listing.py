@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivecoach import stage
 from drivecoach.config import RECIPE, Recipe, read_recipe
 from drivecoach.domain.scores import WHOLE
-from drivecoach.domains.load import files_of, load_domain
-from drivecoach.errors import DrivecoachError, StorageError
+from drivecoach.errors import DataError, DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.result import ExportResult
 from drivecoach.lock import holder
-from drivecoach.pipeline import make_chat
-from drivecoach.provenance import STAGES, Inputs, find_training
+from drivecoach.provenance import STAGES, find_training
+from drivecoach.refine.rounds import read_rounds
+from drivecoach.stale import inputs_of
 from drivecoach.train.result import TrainResult
 
 
@@ -63,27 +64,6 @@ def _holds_a_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (RECIPE, *STAGES))
 
 
-def stale_stages(model: Path) -> tuple[Path, dict[str, str]] | None:
-    """The run that a run folder or a GGUF file in a run's ``export/`` belongs to, and its stages that are stale.
-
-    None for a model of no run, or one that cannot be read. No domain's Python file is loaded to find out.
-    """
-    try:
-        file = None if model.is_dir() else model.resolve()
-        folder = file.parent.parent if file else model
-        if file and file.parent.name != "export":
-            return None
-        found = _inputs(folder, read_recipe(folder)).stale()
-    except (DrivecoachError, OSError):
-        return None
-    exported = stage.read_manifest(folder / "export", stage.AnyResult)
-    if file and exported is None:
-        found["export"] = "it was not finished"
-    elif file and exported and file.name not in exported.files:
-        found["export"] = f"{file.name} is not of the last export"
-    return folder, found
-
-
 def _entry(folder: Path) -> Entry:
     recipe = read_recipe(folder)
     trained = stage.read_manifest(folder / "train", TrainResult)
@@ -96,20 +76,17 @@ def _entry(folder: Path) -> Entry:
         date=trained.date if trained else "",
         scores=_scores(folder),
         deployed=_deployed(folder),
-        stale=_inputs(folder, recipe).stale(),
-        parent=recipe.parent.run if recipe.parent else None,
+        stale=inputs_of(folder, recipe).stale(),
+        parent=_parent(folder, recipe),
     )
 
 
-def _inputs(folder: Path, recipe: Recipe) -> Inputs:
-    """What the stages stand on; a domain is looked up by its name only."""
-    if files_of(recipe.domain):
-        return Inputs(folder, recipe)
-    try:
-        domain = load_domain(recipe.domain)
-        return Inputs(folder, recipe, domain, make_chat(recipe, domain))
-    except DrivecoachError:  # its package, or the file of its chat template, is gone
-        return Inputs(folder, recipe)
+def _parent(folder: Path, recipe: Recipe) -> str | None:
+    """The run that this one goes on from; of a refined one, the run before all rounds."""
+    with suppress(DataError):
+        if (refined := read_rounds(folder)) is not None:
+            return refined.parent
+    return recipe.parent.run if recipe.parent else None
 
 
 def _state(folder: Path) -> str:

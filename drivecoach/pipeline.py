@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.chat import Chat, chat_of
 from drivecoach.config import Recipe, read_recipe
 from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
 from drivecoach.domain import AnyDomain
@@ -25,7 +24,8 @@ from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate import own_pairs
 from drivecoach.evaluate.questions import cases_of, spread
 from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
-from drivecoach.export.modelfile import check_text, go_template
+from drivecoach.export import card
+from drivecoach.export.modelfile import make_chat
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, write_lines
 from drivecoach.folder import RunFolder
@@ -268,6 +268,7 @@ class Run:
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
+        card.write(self.folder, self.recipe, self.domain)
         return results
 
     def evaluate(self, *, constrained: bool = False) -> Evaluation:
@@ -321,18 +322,10 @@ class Run:
         write_lines(folder / MISTAKES, (mistake.model_dump_json() for mistake in mistakes))
         results = Evaluation(scores)
         stage.finish(folder, inputs, results, [MISTAKES, own_pairs.DIFFERENCES])
+        card.write(self.folder, self.recipe, self.domain)
         return results
 
     def _inputs(self) -> Inputs:
         return Inputs(self.folder, self.recipe, self.domain, self.chat)
 
 
-def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
-    """How the recipe's model is spoken to, found fit before anything is trained.
-
-    Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
-    """
-    chat = chat_of(recipe.chat, domain)
-    check_text("chat.system", chat.system)
-    check_text("chat.template", go_template(chat))
-    return chat

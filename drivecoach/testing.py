@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from drivecoach.chat import Message
 from drivecoach.chat.template import split
-from drivecoach.cli.app import app
+from drivecoach.cli.app import make_app
 from drivecoach.coach import Coach
 from drivecoach.domains.text import TEXT
 from drivecoach.errors import DrivecoachError, InputError
@@ -133,12 +133,13 @@ class RuntimeContract:
     def test_ask_infer_and_coach_all_reach_it(self, place: Place, tmp_path: Path) -> None:
         """The same answer on every way."""
         host = ["--host", place.host] if place.host else []
-        asked = CliRunner().invoke(app, ["ask", "x", "--model", place.model, "--domain", "text", "--json", *host])
+        words = ["ask", "x", "--model", place.model, "--domain", "text", "--json", *host]
+        asked = CliRunner().invoke(make_app(), words)
         assert json.loads(asked.stdout)["answer"] == place.answer, asked.output
         source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
         source.write_text("x\ny\n", encoding="utf-8")
         done = CliRunner().invoke(
-            app, ["infer", str(source), "-o", str(output), "--model", place.model, "--domain", "text", *host]
+            make_app(), ["infer", str(source), "-o", str(output), "--model", place.model, "--domain", "text", *host]
         )
         assert done.exit_code == 0, done.output
         rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]

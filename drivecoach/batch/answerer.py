@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic
 
@@ -13,8 +15,9 @@ from drivecoach.batch.hosts import Hosts, Work
 from drivecoach.batch.journal import Journal
 from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.infer import Answer, Engine, Generate, Input, Outcome, Question, flat
+from drivecoach.runtime import Completion
 
-WINDOW = 2048
+WINDOW = 8192
 """Rows that may wait behind one slow row; what memory holds."""
 THREADS = 64
 
@@ -27,6 +30,24 @@ class Counts:
     """Questions that were put to a model."""
     reused: int = 0
     """Rows answered from the journal or by an identical row's answer."""
+
+
+@dataclass(frozen=True)
+class _Asked(Generic[Input, Answer]):
+    """A question that is to be put to a model."""
+
+    key: str
+    value: Input
+    question: Question
+    found: Future[Outcome[Answer]]
+
+
+@dataclass(frozen=True)
+class _Todo(Generic[Input, Answer]):
+    """What is to be asked, and how many threads are free to."""
+
+    questions: deque[_Asked[Input, Answer]] = field(default_factory=deque)
+    idle: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(THREADS))
 
 
 @dataclass
@@ -62,12 +83,15 @@ class Answerer(Generic[Input, Answer]):
         """
         window: deque[_Waiting[Answer]] = deque()
         asking: dict[str, Future[Outcome[Answer]]] = {}
+        todo: _Todo[Input, Answer] = _Todo()
         pool = ThreadPoolExecutor(THREADS)
         work = Work()
         try:
             for row, asked in enumerate(questions, start=1):
                 question = asked if isinstance(asked, Question) else Question(asked)
-                window.append(self._begin(row, question, asking, pool, work))
+                window.append(self._begin(row, question, asking, todo))
+                if todo.questions and todo.idle.acquire(blocking=False):
+                    pool.submit(self._settle_all, todo, work)
                 while window and (window[0].is_done or len(window) >= WINDOW):
                     yield self._next(window, asking)
             while window:
@@ -83,10 +107,9 @@ class Answerer(Generic[Input, Answer]):
         row: int,
         question: Question,
         asking: dict[str, Future[Outcome[Answer]]],
-        pool: ThreadPoolExecutor,
-        work: Work,
+        todo: _Todo[Input, Answer],
     ) -> _Waiting[Answer]:
-        """Read an input and have it asked for, unless its answer is known or under way."""
+        """Read an input and put it among what is to be asked, unless its answer is known or under way."""
         domain = self._engine.domain
         try:
             value = domain.read_input(question.text)
@@ -99,7 +122,8 @@ class Answerer(Generic[Input, Answer]):
             known = self._journal.get(key)
         if known is None:
             self.counts.asked += 1
-            known = asking[key] = pool.submit(self._settle, key, value, question, work)
+            known = asking[key] = Future()
+            todo.questions.append(_Asked(key, value, question, known))
         else:
             self.counts.reused += 1
         return _Waiting(row, key, known)
@@ -115,17 +139,54 @@ class Answerer(Generic[Input, Answer]):
             asking.pop(first.key, None)  # from now on the journal knows it, unless it failed
         return replace(outcome, row=first.row)
 
-    def _settle(self, key: str, value: Input, question: Question, work: Work) -> Outcome[Answer]:
+    def _settle_all(self, todo: _Todo[Input, Answer], work: Work) -> None:
+        """Work until nothing is left to be asked."""
+        working = True
+        while working:
+            while todo.questions:
+                self._settle_some(todo, work)
+            todo.idle.release()
+            # What came before the release woke nobody.
+            working = bool(todo.questions) and todo.idle.acquire(blocking=False)
+
+    def _settle_some(self, todo: _Todo[Input, Answer], work: Work) -> None:
+        """Ask the next question that is to be asked, or as many as one call of the runtime should have."""
+        some: list[_Asked[Input, Answer]] = []
+        together = 1 if self._engine.constrain else self._hosts.together
+        with suppress(IndexError):  # another thread may have taken them
+            while len(some) < together:
+                some.append(todo.questions.popleft())
+        if not some:
+            return
+        try:
+            if len(some) > 1:
+                questions = [(one.question.text, one.question.history, one.question.think) for one in some]
+                first: Sequence[Completion | InputError | None] = self._hosts.generate_all(questions, work)
+            else:
+                first = [None] * len(some)
+            outcomes: list[Outcome[Answer]] = []
+            try:
+                outcomes.extend(self._settle(one, said, work) for one, said in zip(some, first, strict=True))
+            finally:  # those before a failure are kept
+                kept = zip(some, outcomes, strict=False)
+                if self._journal is not None:
+                    self._journal.put((one.key, outcome) for one, outcome in kept if outcome.status != "failed")
+            for one, outcome in zip(some, outcomes, strict=True):
+                one.found.set_result(outcome)
+        except BaseException as error:
+            self._hosts.stop(work, error)
+            for one in some:
+                if not one.found.done():
+                    one.found.set_exception(error)
+
+    def _settle(
+        self, asked: _Asked[Input, Answer], said: Completion | InputError | None, work: Work
+    ) -> Outcome[Answer]:
+        """``said``: the first answer, where it is there already."""
         generate: Generate = partial(self._hosts.generate, work=work)
         try:
-            outcome = self._engine.settle(value, question, generate)
-            if outcome.status != "failed" and self._journal is not None:
-                self._journal.put(key, outcome)
-            return outcome
+            return self._engine.settle(asked.value, asked.question, generate, said)
         except RuntimeFailure as error:
             if work.error is not None:
                 raise
-            return Outcome(1, question.text, "failed", reason=flat(error))
-        except BaseException as error:
-            self._hosts.stop(work, error)
-            raise
+            return Outcome(1, asked.question.text, "failed", reason=flat(error))

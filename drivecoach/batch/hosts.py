@@ -7,12 +7,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from drivecoach.batch.level import Level
 from drivecoach.chat import Message
 from drivecoach.domain import JsonObject
-from drivecoach.errors import DrivecoachError, RuntimeFailure
-from drivecoach.runtime import Again, Busy, Completion, Down, Runtime
+from drivecoach.errors import DrivecoachError, InputError, RuntimeFailure
+from drivecoach.runtime import Again, Batched, Busy, Completion, Down, Runtime
 
 TRIES = 10
 """How often one row is asked for before it is given up."""
@@ -21,6 +22,7 @@ PATIENCE = 120.0
 _FIRST_WAIT, _BUSY_WAIT, _LONGEST_WAIT = 0.05, 1.0, 5.0
 
 Open = Callable[[], Runtime]
+T = TypeVar("T")
 
 
 class GivenUp(RuntimeFailure):
@@ -60,6 +62,8 @@ class Hosts:
         self._closed = False
         self.retries = 0
         self.in_flight_most = 0
+        self.together = 1
+        """How many inputs one call should have at most: more than one once a runtime is open that gains by it."""
 
     def generate(
         self,
@@ -76,8 +80,24 @@ class Hosts:
         Raises GivenUp after TRIES failures that pass, and RuntimeFailure, which stops all of ``work``, when a failure
         is permanent or no answer has come for ``patience`` seconds.
         """
+        return self._ask(
+            lambda runtime: runtime.generate(user, history, think=think, seed=seed, schema=schema), work or Work()
+        )
+
+    def generate_all(
+        self, questions: Sequence[tuple[str, Sequence[Message], bool]], work: Work
+    ) -> list[Completion | InputError]:
+        """The answers of a runtime that takes ``together`` inputs in one call; see `Batched.generate_all`."""
+
+        def ask(runtime: Runtime) -> list[Completion | InputError]:
+            assert isinstance(runtime, Batched)  # noqa: S101  # or `together` were 1
+            return runtime.generate_all(questions)
+
+        return self._ask(ask, work)
+
+    def _ask(self, ask: Callable[[Runtime], T], work: Work) -> T:
+        """What ``ask`` gets from the freest server, asked again elsewhere after a failure that passes."""
         self._check_process()
-        work = work or Work()
         tries = 0
         last: _Host | None = None
         while True:
@@ -86,7 +106,7 @@ class Hosts:
                 if host.runtime is None:
                     self._open(host)
                 assert host.runtime is not None  # noqa: S101  # _open sets it or raises
-                completion = host.runtime.generate(user, history, think=think, seed=seed, schema=schema)
+                answer = ask(host.runtime)
             except Again as error:
                 failure: Again = error
             except DrivecoachError as error:
@@ -99,7 +119,7 @@ class Hosts:
                 raise
             else:
                 self._answered(host, work)
-                return completion
+                return answer
             last = host
             tries += not isinstance(failure, Down | Busy)
             self._failed(host, failure, work)
@@ -176,6 +196,8 @@ class Hosts:
             runtime = host.open()
             with self._changed:
                 host.runtime = runtime
+                if len(self._hosts) == 1 and isinstance(runtime, Batched):
+                    self.together = runtime.together
                 if runtime.slots > 1:  # an embedded engine knows its own best; a server's is found out
                     host.level = Level(runtime.slots, runtime.slots)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self
 
@@ -107,9 +107,23 @@ class Journal(Generic[Input, Answer]):
             seconds=kept.seconds,
         )
 
-    def put(self, key: str, outcome: Outcome[Answer]) -> None:
-        """Write an outcome; it is safe against a kill when this returns."""
-        kept = _Kept(
+    def put(self, outcomes: Iterable[tuple[str, Outcome[Answer]]]) -> None:
+        """Write outcomes, each with its question; they are safe against a kill when this returns."""
+        rows = [(digest(key), self._text(outcome)) for key, outcome in outcomes]
+        if not rows:
+            return
+        with self._lock:
+            try:
+                self._db.execute("BEGIN")
+                self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise self._failure(error) from error
+
+    def _text(self, outcome: Outcome[Answer]) -> str:
+        return _Kept(
             input=outcome.input,
             status=outcome.status,
             answer=None if outcome.answer is None else self._domain.answer.dump(outcome.answer),
@@ -118,8 +132,7 @@ class Journal(Generic[Input, Answer]):
             reason=outcome.reason,
             source=outcome.source,
             seconds=outcome.seconds,
-        )
-        self._execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", digest(key), kept.model_dump_json())
+        ).model_dump_json()
 
     def count(self) -> int:
         """How many answers are in it."""

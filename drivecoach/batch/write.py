@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyarrow import Schema
 
 _ROWS = 4096
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+"""As json.dumps, which would make an encoder for each row."""
 Write = Callable[[Outcome[Any]], None]
 
 
@@ -116,7 +118,7 @@ def _jsonl(part: Path, domain: AnyDomain) -> Iterator[Write]:
 
 
 def _line(outcome: Outcome[Any], domain: AnyDomain) -> str:
-    return json.dumps(outcome.to_json(domain), ensure_ascii=False) + "\n"
+    return _encode(outcome.to_json(domain)) + "\n"
 
 
 @contextmanager

@@ -149,10 +149,11 @@ def refuse_control_tokens(where: str, text: str, control: re.Pattern[str] = ANY_
 
     ``control`` says which; by default what any family of models has.
     """
+    if not (control.search(text) or _HALF.search(text)):
+        return
     found = sorted({*control.findall(text), *(ascii(half)[1:-1] for half in _HALF.findall(text))})
-    if found:
-        raise InputError(
-            f"{where} holds control tokens or half characters",
-            faults=[Fault(where, token, "plain text without control tokens and <think> marks") for token in found],
-            hint="remove them; they would be read as turns of the chat",
-        )
+    raise InputError(
+        f"{where} holds control tokens or half characters",
+        faults=[Fault(where, token, "plain text without control tokens and <think> marks") for token in found],
+        hint="remove them; they would be read as turns of the chat",
+    )

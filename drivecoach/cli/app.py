@@ -1,47 +1,64 @@
 """The `drivecoach` command: its verbs, and how every failure ends (a message, a hint, an exit code).
 
-Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted,
-143 terminated.
+Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 3 a verification that was
+done and found wrong answers, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated, Never
 
 import typer
 from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import ask, before, data, deploy, evaluate, init, listing, process, refresh, rules, runs, serve
+from drivecoach.cli import process
 from drivecoach.cli.show import stderr, stdout
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for
 from drivecoach.text import printable, shown
 
-app = typer.Typer(
-    name="drivecoach",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(data.app, name="data")
-app.command()(init.init)
-app.command()(refresh.refresh)
-app.command()(before.doctor)
-app.command()(before.plan)
-app.command()(runs.tune)
-app.command()(runs.train)
-app.command()(runs.export)
-app.command()(evaluate.evaluate)
-app.command()(listing.runs)
-app.command()(deploy.deploy)
-app.command()(ask.ask)
-app.command()(ask.infer)
-app.command()(rules.explain)
-app.command()(rules.rules)
-app.command()(serve.serve)
+VERBS = {
+    "data": "data:app",
+    "init": "init:init",
+    "refresh": "refresh:refresh",
+    "doctor": "before:doctor",
+    "plan": "before:plan",
+    "tune": "runs:tune",
+    "train": "runs:train",
+    "export": "runs:export",
+    "evaluate": "evaluate:evaluate",
+    "verify": "verify:verify",
+    "refine": "refine:refine",
+    "report": "report:report",
+    "compare": "report:compare",
+    "runs": "listing:runs",
+    "deploy": "deploy:deploy",
+    "ask": "ask:ask",
+    "infer": "ask:infer",
+    "explain": "rules:explain",
+    "rules": "rules:rules",
+    "serve": "serve:serve",
+}
+"""A verb to its module in this package and its function there, or its Typer app where it has verbs of its own."""
+
+
+def make_app(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The command line with these verbs; the modules of the others are not imported, so that one answer comes soon."""
+    app = typer.Typer(name="drivecoach", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback()(about)
+    for verb in verbs:
+        module, _, name = VERBS[verb].partition(":")
+        found = getattr(import_module(f"drivecoach.cli.{module}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb)
+        else:
+            app.command(verb)(found)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -50,7 +67,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def about(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and end.")
@@ -61,8 +77,9 @@ def about(
 
 def main() -> None:
     """Run the command line; never shows a traceback for bad input, an interruption or a full disk."""
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
-        app()
+        make_app([verb] if verb in VERBS else VERBS)()
     except DrivecoachError as error:
         _fail(printable(str(error)), printable(error.hint), *getattr(error, "__notes__", ()))
     except SystemExit as ending:

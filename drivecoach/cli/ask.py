@@ -47,11 +47,11 @@ def ask(
     from drivecoach.infer import Engine
     from drivecoach.runtime import open_runtime
 
-    checked = _guard(guard)
+    guarded = checked_guard(guard)
     with open_runtime(model_path(model, domain), host=host) as runtime:
         knowledge = domain_of(runtime.metadata, model, domain, constrain=constrain)
         knowledge.read_input(line)  # a bad line is an error message, before a model is loaded
-        outcome = Engine(runtime.generate, knowledge, checked, constrain=constrain).ask(line)
+        outcome = Engine(runtime.generate, knowledge, guarded, constrain=constrain).ask(line)
     if as_json:
         show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
@@ -79,6 +79,10 @@ def infer(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
     domain: DomainName = None,
     constrain: Constrain = False,
+    min_confidence: Annotated[
+        str | None,
+        typer.Option(help="Below this log-probability the rules answer; auto: no lowered danger of validation passes."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="local, or ray for many machines (folders of Parquet).")] = "local",
     as_json: AsJson = False,
 ) -> None:
@@ -91,13 +95,16 @@ def infer(
     from drivecoach.batch.run import Settings, check_output
     from drivecoach.infer import check_guard
 
-    checked = _guard(guard)
+    guarded = checked_guard(guard)
     if engine not in ENGINES:
         raise typer.BadParameter(f"--engine is one of {', '.join(ENGINES)}")
     to_stdout = str(output) == STANDARD
     if engine == "ray" and (to_stdout or str(source) == STANDARD):
         raise typer.BadParameter("--engine ray reads and writes folders of Parquet, no streams")
-    settings = Settings(model_path(model, domain), tuple(host or ()), checked, timeout, constrain=constrain)
+    least = None if min_confidence is None else _least(min_confidence, model, domain)
+    settings = Settings(
+        model_path(model, domain), tuple(host or ()), guarded, timeout, constrain=constrain, min_confidence=least
+    )
     if engine == "local" and not to_stdout:
         check_output(output, [source, Path(settings.model), Path((domain or "").partition(":")[0] or ".")])
     hosts = settings.connect()
@@ -137,12 +144,27 @@ def _infer(source: Path, output: Path | None, domain: AnyDomain, settings: Setti
         return run_batch(opened, output, domain, settings, hosts, advance)
 
 
-def _guard(given: str) -> Guard:
+def checked_guard(given: str) -> Guard:
+    """The guard of that name; raises BadParameter for another."""
     from drivecoach.infer import GUARDS
 
     if given not in GUARDS:
         raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
     return cast("Guard", given)
+
+
+def _least(given: str, model: str, domain: str | None) -> float:
+    """The confidence that ``--min-confidence`` names; a number, or ``auto`` for the one that the run's rows allow."""
+    from drivecoach.verify.coverage import least_confidence
+
+    if given == "auto":
+        found = least_confidence(model, domain)
+        show.note(f"min-confidence auto: {found}")
+        return found.min_confidence
+    try:
+        return float(given)
+    except ValueError:
+        raise typer.BadParameter("--min-confidence is a number (a natural logarithm, at most 0) or auto") from None
 
 
 def model_path(model: str, domain: str | None = None) -> str:
@@ -173,9 +195,10 @@ def domain_of(metadata: Mapping[str, object], model: str, override: str | None, 
     A run folder's model has the domain of its recipe, wherever that lies.
     """
     from drivecoach.domains.stored import find_domain
-    from drivecoach.pipeline import Run
 
     if override is None and _is_run(model):
+        from drivecoach.pipeline import Run
+
         domain = Run.open(Path(model)).domain
     else:
         found = find_domain(metadata, model, override)

@@ -16,20 +16,22 @@ from pydantic import ValidationError
 from drivecoach.cli import show
 from drivecoach.cli.options import AsJson
 from drivecoach.config import SourceConfig
-from drivecoach.data import Refusal, scan
+from drivecoach.data import Refusal
 from drivecoach.data import check as check_rows
-from drivecoach.data.check import json_line
+from drivecoach.data.check import INVARIANT, json_line
 from drivecoach.data.exchange import export_table, import_table, notes_on, refuse_existing
 from drivecoach.data.formats import FORMATS, TABLE
 from drivecoach.data.generate import COUNT, LARGEST_SEED, SEED
 from drivecoach.data.generate import generate as generate_file
 from drivecoach.data.record import check_file
+from drivecoach.data.survey import survey
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import DataError, RecipeError, StorageError
 from drivecoach.files import check_outputs, written_aside
 
 _SHOWN = 50
+_WANTED = 5
 
 app = typer.Typer(help="Generate, check and count training pairs; edit them in Excel.", no_args_is_help=True)
 
@@ -140,21 +142,21 @@ def check(
         bad = files.enter_context(TemporaryFile("w+", encoding="utf-8"))
         part = files.enter_context(written_aside(accepted)) if accepted else None
         good = files.enter_context(part.open("w", encoding="utf-8")) if part else None
-        for verdict in scan([source_of(source, form, columns or [])], knowledge):
-            counts["rows"] += 1
-            if isinstance(verdict, Refusal):
-                counts[verdict.kind] += 1
-                bad.write(json_line(verdict.to_json()))
-                if json or len(refusals) < _SHOWN:
-                    refusals.append(verdict)
-                continue
-            counts["accepted"] += 1
-            if verdict.warning:
+        keep = (lambda pair: good.write(json_line(pair.to_json()))) if good else None
+        for found in survey(source_of(source, form, columns or []), knowledge, keep):
+            if isinstance(found, int):
+                counts["rows"] += found
+                counts["accepted"] += found
+            elif found.kind == INVARIANT:
                 counts["warnings"] += 1
                 if json or len(warnings) < _SHOWN:
-                    warnings.append(verdict.warning)
-            if good:
-                good.write(json_line(verdict.pair.to_json()))
+                    warnings.append(found)
+            else:
+                counts["rows"] += 1
+                counts[found.kind] += 1
+                bad.write(json_line(found.to_json()))
+                if json or len(refusals) < _SHOWN:
+                    refusals.append(found)
         refused = counts["rows"] - counts["accepted"]
         if refused or rejects:
             bad.seek(0)
@@ -246,3 +248,30 @@ def stats(source: Source, domain: DomainName = "driving", json: AsJson = False) 
         )
     if refused:
         show.note(f"{refused:,} refused rows are not counted; see them: drivecoach data check {source}")
+
+
+@app.command()
+def report(
+    source: Source,
+    domain: DomainName = "driving",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The page (default: beside the file, NAME.report.html).")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a page of what a file covers and lacks: values, pairs of values, rules, conflicts, neighbours."""
+    from drivecoach.data.coverage import coverage
+    from drivecoach.report import page
+    from drivecoach.report.data import render
+
+    check_file(source)
+    target = output or source.with_name(f"{source.stem}.report.html")
+    check_outputs({"--output": target}, [source])
+    found = coverage(source, load_domain(domain))
+    if json:
+        show.as_json(found)
+        return
+    page.write(target, render(found))
+    show.stdout.print(str(target), markup=False)
+    for one in found.wanted[:_WANTED]:
+        show.stdout.print(f"collect: {one.kind}: {one.what} ({one.pairs:,} pairs)", markup=False)

@@ -60,6 +60,7 @@ def evaluate(
     from drivecoach.evaluate.questions import find_questions
     from drivecoach.evaluate.scores import told_differing
     from drivecoach.evaluate.target import open_target
+    from drivecoach.export import card
 
     folder, beside = Path(name), list[str]()
     if (folder / RECIPE).is_file() and data is None and limit is None:  # the stage, by which a run is compared
@@ -80,6 +81,7 @@ def evaluate(
     written = None
     if target.run is not None and data is None and limit is None:
         written = save(target.run / FOLDER, found, wrong, target.link)
+        card.write(target.run, read_recipe(target.run), target.domain)
     if as_json:
         show.as_json(found)
         return

@@ -40,7 +40,7 @@ def runs(
 
 def note_stale(model: Path) -> None:
     """Say on standard error where a run folder, or a GGUF file in a run's ``export/``, is not up to date."""
-    from drivecoach.listing import stale_stages
+    from drivecoach.stale import stale_stages
 
     if (found := stale_stages(model)) is not None:
         say_stale(*found)

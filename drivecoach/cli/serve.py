@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from drivecoach.cli import process, show
-from drivecoach.cli.ask import DEFAULT_MODEL, domain_of, model_path
+from drivecoach.cli.ask import DEFAULT_MODEL, checked_guard, domain_of, model_path
 from drivecoach.cli.options import DomainName
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def serve(
         raise typer.BadParameter(f"{bind or 'every address'} lets other machines in; say --allow-remote if you mean it")
     for page in origin or ():
         _check_origin(page)
+    if guard is not None:
+        checked_guard(guard)
     listener = listen(bind, port)
     load = partial(_load, model, domain, guard)
     served = load(name)

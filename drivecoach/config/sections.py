@@ -175,7 +175,8 @@ class TrainConfig(_Section):
     optimizer: Literal["adamw_torch", "adamw_8bit", "muon"] = "adamw_torch"
     """``muon``: orthogonalised steps for the layers' matrices; learns from fewer rows where all weights are trained."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto``: bf16 on a GPU that has it, else fp32."""
+    """``auto``: bf16 on a GPU that has it, else fp32 (on a CPU with AMX, matrices are rounded to bf16 as they are
+    multiplied)."""
     auto_batch: bool = False
     """Find the largest batch that fits; batch_size times gradient_accumulation stays."""
     gradient_checkpointing: bool = False
@@ -234,6 +235,13 @@ class ExportConfig(_Section):
     data_license: str | None = None
     """None: what the data set's card says, on the hub or in a ``README.md`` that names the file."""
 
+    @model_validator(mode="after")
+    def _leave_room_for_a_prompt(self) -> ExportConfig:
+        if self.num_predict >= self.num_ctx:
+            sizes = f"num_predict is {self.num_predict}, num_ctx {self.num_ctx}"
+            raise ValueError(f"export.num_predict must be below export.num_ctx, or no prompt has room: {sizes}")
+        return self
+
     def gguf(self, quantization: str) -> str:
         """The name of one quantization's file, as Ollama's users know it: ``goDrive-q4_K_M.gguf``."""
         return f"{self.name}-{quantization}.gguf"
@@ -251,6 +259,19 @@ class EvaluateConfig(_Section):
     """States drawn evenly from all the domain has, where they can be counted."""
     rows: int | None = Field(None, gt=0)
     """Held-out rows that are scored, spread evenly over all of them; None scores every one."""
+
+
+class RefineConfig(_Section):
+    """How a finished run is taught what it gets wrong: `drivecoach refine RUN`."""
+
+    rounds: int = Field(4, gt=0)
+    """At most so many, each a training and a verification; fewer where nothing is wrong any more."""
+    pairs: int = Field(4000, gt=0)
+    """Drawn for all rounds together, beside those that the run was trained on."""
+    epochs: float = Field(4, gt=0)
+    """Of one round, over all pairs that there are then."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Where the first round begins, each later one lower; None: half of the run's own."""
 
 
 class ParentConfig(_Section):
@@ -274,6 +295,7 @@ class Recipe(_Section):
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    refine: RefineConfig = RefineConfig()
     parent: ParentConfig | None = None
 
     @model_validator(mode="before")

@@ -1,18 +1,17 @@
 """Checking pairs: every malformed, unknown, duplicate or conflicting row of a file, with its number.
 
 The rows are read twice: first to note on disk which of them hold one input, then to judge each in its order. So the
-memory does not grow with the file.
+memory does not grow with the file. Where the pairs themselves are not asked for, `survey` reads a large file once.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,11 +23,19 @@ from drivecoach.config import SourceConfig
 from drivecoach.data.columns import Columns
 from drivecoach.data.formats import TABLE, Example, Malformed, read_example, renamed
 from drivecoach.data.record import Row
+from drivecoach.data.repeats import Repeats
 from drivecoach.data.sources import open_source
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
 from drivecoach.progress import Task, progress
 from drivecoach.text import digest, escaped
+
+INVARIANT = "invariant"
+"""The kind of a warning: the answer breaks an invariant of the domain."""
+_KEPT = 8192
+"""Of inputs and answers that were read: files repeat them. Free text is not kept."""
+_TOLD = 64
+"""Rows between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,7 @@ class Pair:
     @property
     def key(self) -> str:
         """What makes two pairs the same question: the input and all that stands before it."""
-        if not self.history:
-            return self.input
-        return json.dumps([[turn["role"], turn["content"]] for turn in self.history], ensure_ascii=False) + self.input
+        return _key(self.input, self.history)
 
     @property
     def place(self) -> str:
@@ -84,8 +89,9 @@ class Accepted:
     """One row that was accepted."""
 
     pair: Pair
-    labels: dict[str, str]
-    """What statistics count."""
+    state: Any
+    answer: Any
+    """The input and the answer as the domain reads them."""
     warning: Refusal | None
     """Set where the answer breaks an invariant of the domain."""
 
@@ -101,16 +107,32 @@ class Report:
     """For every label of the domain (feature, level, …) how many accepted pairs have each value."""
 
 
-@dataclass(frozen=True)
-class _Read:
+@dataclass(slots=True)
+class Read:
     """A row that is well formed on its own: parsed, but not yet compared with the others."""
 
-    pair: Pair
+    row: int
+    input: str
+    output: str
+    history: tuple[Message, ...]
+    source: str
     state: Any
     answer: Any
-    canonical: str
-    """The answer's one text: two answers are the same when these are."""
+    said: bytes
+    """A digest of the answer's one text: two answers are the same when these are."""
     value: object
+
+    @property
+    def key(self) -> bytes:
+        """A digest of what makes two rows the same question."""
+        return digest(_key(self.input, self.history))
+
+    def warning(self, domain: AnyDomain) -> Refusal | None:
+        """What is said of an answer that breaks an invariant."""
+        broken = domain.violations(self.state, self.answer)
+        if not broken:
+            return None
+        return Refusal(self.row, INVARIANT, "; ".join(map(str, broken)), self.value, self.source)
 
 
 def check(path: Path, domain: AnyDomain) -> Report:
@@ -123,7 +145,7 @@ def check(path: Path, domain: AnyDomain) -> Report:
         report.pairs.append(verdict.pair)
         if verdict.warning:
             report.warnings.append(verdict.warning)
-        for label, value in verdict.labels.items():
+        for label, value in domain.describe(verdict.state, verdict.answer).items():
             report.counts.setdefault(label, Counter())[value] += 1
     return report
 
@@ -139,10 +161,11 @@ def scan(
     """
     with (
         TemporaryDirectory(prefix="drivecoach-") as folder,
-        _Repeats(Path(folder) / "rows.sqlite") as repeats,
+        Repeats(Path(folder) / "rows.sqlite") as repeats,
         progress("data", unit="row") as task,
     ):
-        repeats.note(read for read in _reads(sources, domain, control, task) if isinstance(read, _Read))
+        reads = (read for read in _reads(sources, domain, control, task) if isinstance(read, Read))
+        repeats.note((place, read.key, read.said, _place(read)) for place, read in enumerate(reads))
         found = repeats.find()
         position, repeat = -1, next(found, None)
         task.begin(0, task.done)  # the rows are known now, and read once more
@@ -159,111 +182,78 @@ def scan(
             if kind == "first":
                 yield _accept(read, domain)
             else:
-                yield Refusal(read.pair.row, kind, reason, read.value, read.pair.source)
-
-
-class _Repeats:
-    """Which rows hold one input, noted on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = sqlite3.connect(path)
-        self._file.execute("PRAGMA journal_mode = OFF")
-        self._file.execute("PRAGMA synchronous = OFF")
-        self._file.execute("CREATE TABLE seen (position INTEGER PRIMARY KEY, input BLOB, answer BLOB, place TEXT)")
-
-    def __enter__(self) -> _Repeats:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def note(self, reads: Iterable[_Read]) -> None:
-        """Keep a digest of every row's input and answer."""
-        self._file.executemany(
-            "INSERT INTO seen VALUES (?, ?, ?, ?)",
-            (
-                (position, digest(read.pair.key), digest(read.canonical), _short_place(read.pair))
-                for position, read in enumerate(reads)
-            ),
-        )
-        self._file.execute("CREATE INDEX by_input ON seen (input)")
-
-    def find(self) -> Iterator[tuple[int, str, str]]:
-        """The position, kind and reason of every row whose input stands more than once, in order of position."""
-        with closing(
-            self._file.execute(
-                """
-                WITH many AS (
-                    SELECT input, MIN(position) AS first, COUNT(DISTINCT answer) AS answers,
-                           SUBSTR(GROUP_CONCAT(place, ', '), 1, 120) AS places
-                    FROM (SELECT * FROM seen ORDER BY input, position)
-                    GROUP BY input HAVING COUNT(*) > 1
-                )
-                SELECT seen.position, many.first, many.answers, many.places, head.place
-                FROM many JOIN seen USING (input) JOIN seen AS head ON head.position = many.first
-                ORDER BY seen.position
-                """
-            )
-        ) as found:
-            for position, first, answers, places, head in found:
-                if answers > 1:
-                    yield position, "conflict", f"one input, different answers in rows {places}"
-                elif position == first:
-                    yield position, "first", ""
-                else:
-                    yield position, "duplicate", f"the same pair as row {head}"
+                yield Refusal(read.row, kind, reason, read.value, read.source)
 
 
 def _reads(
     sources: Sequence[SourceConfig], domain: AnyDomain, control: re.Pattern[str], task: Task
-) -> Iterator[_Read | Refusal]:
+) -> Iterator[Read | Refusal]:
     table = Columns(domain)
     for source in sources:
-        name = source.label if len(sources) > 1 else ""
-        for row in open_source(source, table):
-            task.advance()
-            yield _read(row, source, name, table, control)
+        judge = Judge(source, source.label if len(sources) > 1 else "", table, control)
+        count = 0
+        for count, row in enumerate(open_source(source, table), start=1):
+            if not count % _TOLD:
+                task.advance(_TOLD)
+            yield judge(row)
+        task.advance(count % _TOLD)
 
 
-def _read(row: Row, source: SourceConfig, name: str, table: Columns, control: re.Pattern[str]) -> _Read | Refusal:
-    domain = table.domain
-    try:
-        if row.problem:
-            raise Malformed(row.problem)
-        example = example_of(row.value, source, table)
-    except Malformed as error:
-        return Refusal(row.number, "malformed", str(error), row.value, name)
-    kind = "input"
-    try:
-        for turn in example.history:
-            refuse_control_tokens(turn["role"], turn["content"], control)
-        refuse_control_tokens("input", example.input, control)
-        state = domain.read_input(example.input)
-        kind = "output"
-        parts = split(example.output)
-        refuse_control_tokens("output", parts.thinking + parts.text, control)
-        answer = domain.read_answer(parts.text)
-    except InputError as error:
-        fields = tuple(dict.fromkeys(re.split(r"[.[]", fault.where)[0] for fault in error.faults))
-        return Refusal(row.number, kind, _one_line(error), row.value, name, fields)
-    pair = Pair(row.number, domain.write_input(state), example.output, example.history, name)
-    return _Read(pair, state, answer, domain.write_answer(answer), row.value)
+class Judge:
+    """Reads rows of one source, each on its own. Texts that it met lately are not read again."""
+
+    def __init__(self, source: SourceConfig, name: str, table: Columns, control: re.Pattern[str]) -> None:
+        self._source, self._name, self._table, self._control = source, name, table, control
+        self.domain = domain = table.domain
+        keep = lru_cache(maxsize=_KEPT)
+        self._input = self._read_input if domain.input.node.kind == "text" else keep(self._read_input)
+        self._answer = self._read_answer if domain.answer.node.kind == "text" else keep(self._read_answer)
+
+    def __call__(self, row: Row) -> Read | Refusal:
+        """The row as it was read, or every fault that it has on its own."""
+        number, value, problem = row
+        try:
+            if problem:
+                raise Malformed(problem)
+            text, output, history = example_of(value, self._source, self._table)
+        except Malformed as error:
+            return Refusal(number, "malformed", str(error), value, self._name)
+        kind = "input"
+        try:
+            for turn in history:
+                refuse_control_tokens(turn["role"], turn["content"], self._control)
+            state, canonical = self._input(text)
+            kind = "output"
+            parts = split(output)
+            refuse_control_tokens("output", parts.thinking + parts.text, self._control)
+            answer, said = self._answer(parts.text)
+        except InputError as error:
+            fields = tuple(dict.fromkeys(re.split(r"[.[]", fault.where)[0] for fault in error.faults))
+            return Refusal(number, kind, _one_line(error), value, self._name, fields)
+        return Read(number, canonical, output, history, self._name, state, answer, said, value)
+
+    def _read_input(self, text: str) -> tuple[Any, str]:
+        refuse_control_tokens("input", text, self._control)
+        state = self.domain.read_input(text)
+        return state, self.domain.write_input(state)
+
+    def _read_answer(self, text: str) -> tuple[Any, bytes]:
+        answer = self.domain.read_answer(text)
+        return answer, digest(self.domain.write_answer(answer))
 
 
 def example_of(value: object, source: SourceConfig, table: Columns) -> Example:
     """The record ``value`` of ``source``, in whatever form it is written. Raises Malformed for what has none."""
     if isinstance(value, dict) and (source.format == TABLE or (source.format == "auto" and not table.is_plain)):
-        row = renamed(value, source.columns)
+        row = renamed(value, source.columns) if source.columns else value
         if source.format == TABLE or table.fit(row):
             return table.example(row)
     return read_example(value, source.format, source.columns)
 
 
-def _accept(read: _Read, domain: AnyDomain) -> Accepted:
-    broken = "; ".join(str(item) for item in domain.violations(read.state, read.answer))
-    pair = read.pair
-    warning = Refusal(pair.row, "invariant", broken, read.value, pair.source) if broken else None
-    return Accepted(pair, domain.describe(read.state, read.answer), warning)
+def _accept(read: Read, domain: AnyDomain) -> Accepted:
+    pair = Pair(read.row, read.input, read.output, read.history, read.source)
+    return Accepted(pair, read.state, read.answer, read.warning(domain))
 
 
 def json_line(value: object) -> str:
@@ -271,8 +261,18 @@ def json_line(value: object) -> str:
     return escaped(json.dumps(value, ensure_ascii=False, default=str)) + "\n"
 
 
-def _short_place(pair: Pair) -> str:
-    return f"{pair.source} {pair.row}".strip()
+def _key(text: str, history: Sequence[Message]) -> str:
+    """What makes two pairs the same question: the input and all that stands before it."""
+    if not history:
+        return text
+    return _encoded([[turn["role"], turn["content"]] for turn in history]) + text
+
+
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _place(read: Read) -> str | int:
+    return f"{read.source} {read.row}" if read.source else read.row
 
 
 def _one_line(error: InputError) -> str:

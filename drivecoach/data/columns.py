@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import JsonValue
@@ -54,6 +55,7 @@ class Columns:
             inputs, answers = ((replace(columns[0], node=Node("text")),) for columns in (inputs, answers))
         thinking = () if self.is_plain else (Column(THINKING, "thinking", "", Node("text"), required=False),)
         self.all: tuple[Column, ...] = (*inputs, *answers, *thinking)
+        self._fit = lru_cache(maxsize=64)(self._fits)  # rows of one file have the same keys
         self._known = {_folded(column.name): column for column in self.all}
         for form, columns in ((domain.input, inputs), (domain.answer, answers)):
             others = {alias: name for name, alias in form.names.items()} if isinstance(form, ModelForm) else {}
@@ -71,6 +73,9 @@ class Columns:
 
     def fit(self, names: Collection[str]) -> bool:
         """Whether a row with these keys has one for each field."""
+        return self._fit(tuple(names))
+
+    def _fits(self, names: tuple[str, ...]) -> bool:
         sides = {column.side for name in names if (column := self.column(name))}
         return {"input", "answer"} <= sides and not self.missing(names)
 

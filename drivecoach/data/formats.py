@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from drivecoach.chat import Message
 from drivecoach.chat.template import split
 from drivecoach.errors import DataError
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     """One row, whatever its form was."""
 
     input: str
@@ -81,8 +81,8 @@ def read_example(row: object, form: str = "auto", columns: Mapping[str, str] | N
     """Read one record; ``columns`` maps our names to the record's. Raises Malformed with every fault of its form."""
     if not isinstance(row, dict):
         raise Malformed(f"a row is an object with input and output, this is a {type(row).__name__}")
-    row = renamed(row, columns or {})
-    name = form if form != "auto" else detect(row.keys()) or "pairs"
+    row = renamed(row, columns) if columns else row
+    name = form if form != "auto" else _detected(tuple(row)) or "pairs"
     if name not in FORMATS:
         raise Malformed("a table of one column a field is read where its domain is known")
     return FORMATS[name][1](row)
@@ -111,6 +111,11 @@ def check_columns(found: Collection[str], form: str, columns: Mapping[str, str],
         hint=f"name them in the recipe, e.g. data.columns: {{input: {next(iter(found), 'question')}, output: …}}; "
         f"forms known without: {forms}",
     )
+
+
+@lru_cache(maxsize=64)
+def _detected(keys: tuple[str, ...]) -> str | None:
+    return detect(keys)
 
 
 def detect(keys: Collection[str]) -> str | None:

@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -43,9 +43,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     with reading(path):
         check_utf8(path)
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
+            yield from numbered(stream)
+
+
+def numbered(lines: Iterable[str], first: int = 1) -> Iterator[tuple[int, str]]:
+    """The lines that hold something, without their ends, each with its number from ``first``."""
+    for number, line in enumerate(lines, start=first):
+        if line.strip():
+            yield number, line.rstrip("\r\n")
 
 
 def parse_json(text: str) -> JsonValue:
@@ -59,6 +64,14 @@ def parse_json(text: str) -> JsonValue:
         raise ValueError("too deeply nested") from None
     except ValueError as error:
         raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
+
+
+def json_row(number: int, line: str) -> Row:
+    """The row of a line of JSONL, or why it is none."""
+    try:
+        return Row(number, parse_json(line))
+    except ValueError as error:
+        return Row(number, line, f"not valid JSON: {error}")
 
 
 def _json(path: Path) -> Iterator[Row]:
@@ -147,10 +160,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
     if _is_one_object(path):
         raise DataError(f"{path} holds one JSON object, not a list of rows", hint="a data file is " + FORMS)
     for number, line in read_lines(path):
-        try:
-            yield Row(number, parse_json(line))
-        except ValueError as error:
-            yield Row(number, line, f"not valid JSON: {error}")
+        yield json_row(number, line)
 
 
 def _is_one_object(path: Path) -> bool:

@@ -6,8 +6,8 @@ import codecs
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from drivecoach.errors import DataError
 from drivecoach.files import not_regular
@@ -38,8 +38,7 @@ _OTHERS = {
 """How files begin that hold no text: what they are, and what to do with them."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One record as it stands in the file, or what there is of one that could not be read."""
 
     number: int

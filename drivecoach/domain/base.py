@@ -71,8 +71,8 @@ class Domain(Generic[Input, Answer]):
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
     text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
-    and `level` (how grave an answer is), ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs
-    and answers are read and written.
+    and `level` (how grave an answer is), ``about`` and ``not_for`` (what a card says), ``map_by`` and ``expectations``
+    (what an evaluation looks at), or how inputs and answers are read and written.
 
     Raises RecipeError for a name that is no file name, for models that cannot be written in one canonical way, and for
     a ``map_by`` that is no closed field.
@@ -80,8 +80,12 @@ class Domain(Generic[Input, Answer]):
 
     levels: Sequence[str] = ()
     """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
+    about: str = ""
+    """What a model of this domain is for, in words for its card; empty for a general sentence."""
+    not_for: str = ""
+    """What it must not be used for, in words for its card; empty for a general sentence."""
     map_by: str = ""
-    """The closed field of the input by which an evaluation's map is cut, beside the rules; empty for no map."""
+    """The closed field of the input by which maps of right and wrong are cut, beside the rules; empty for no map."""
     expectations: Sequence[Expectation] = ()
     """How answers must behave when inputs are changed; `drivecoach evaluate` tries each."""
 

@@ -15,11 +15,9 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import Fault, RuntimeFailure
 from drivecoach.evaluate.scores import Evaluation
-from drivecoach.export.result import ExportResult
+from drivecoach.export.result import LEDGER, ExportResult
 from drivecoach.files import write_json
 from drivecoach.stage import identity, outcome_of, read_manifest
-
-LEDGER = "deployed.json"
 
 
 class Score(BaseModel, frozen=True, extra="forbid"):

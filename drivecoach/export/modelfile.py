@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 
-from drivecoach.chat import CLOSING, NO_THINKING, OPENING, Chat
-from drivecoach.config import ExportConfig
+from drivecoach.chat import CLOSING, NO_THINKING, OPENING, Chat, chat_of
+from drivecoach.config import ExportConfig, Recipe
+from drivecoach.domain import AnyDomain
 from drivecoach.errors import RecipeError
 
 _QUOTES = '"""'
+
+
+def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
+    """How the recipe's model is spoken to, found fit before anything is trained.
+
+    Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
+    """
+    chat = chat_of(recipe.chat, domain)
+    check_text("chat.system", chat.system)
+    check_text("chat.template", go_template(chat))
+    return chat
 
 
 def go_template(chat: Chat) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+LEDGER = "deployed.json"
+"""The file of a run folder that says where its models were deployed; see `ledger`."""
+
 
 class ExportedFile(BaseModel, frozen=True, extra="forbid"):
     """A GGUF as it was written."""

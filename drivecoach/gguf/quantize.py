@@ -53,7 +53,6 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
     metadata = {key: field.value for key, field in header.fields.items()}
     types = choose_types(metadata, header.tensors, quantization)
     tensors = sorted(header.tensors, key=lambda tensor: tensor_order(tensor.name))
-    data = np.memmap(source, mode="r")
     with (
         written_aside(target) as part,
         part.open("wb") as stream,
@@ -63,8 +62,8 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
         stream.write(_header_bytes(header, tensors, types, _FILE_TYPE[quantization]))
         _pad(stream, header.alignment)
         for tensor in tensors:
-            convert = partial(_convert, tensor, types[tensor.name])
-            for block in pool.map(convert, _runs(data, tensor)):
+            convert = partial(_convert, source, tensor, types[tensor.name])
+            for block in pool.map(convert, _runs(tensor)):
                 stream.write(block)
             _pad(stream, header.alignment)
             task.advance()
@@ -91,18 +90,24 @@ def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], 
     return b"".join([MAGIC, counts, *kept, *new, *table])
 
 
-def _runs(data: np.ndarray, tensor: Tensor) -> Iterator[np.ndarray]:
-    """A tensor cut into runs of whole rows, in the source's type."""
-    flat = data[tensor.offset : tensor.offset + tensor.nbytes].view(NUMPY[tensor.type])
+def _runs(tensor: Tensor) -> Iterator[tuple[int, int]]:
+    """A tensor cut into runs of whole rows: the first row of each, and how many."""
     width = tensor.shape[0] if tensor.shape else 1
-    rows = flat.reshape(-1, width)
+    count = math.prod(tensor.shape) // width
     step = max(1, _CHUNK // width)
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
+    return ((first, min(step, count - first)) for first in range(0, count, step))
 
 
-def _convert(tensor: Tensor, kind: str, rows: np.ndarray) -> bytes:
-    """Rows of a tensor as bytes of the type ``kind``; runs in several threads at a time."""
+def _convert(source: Path, tensor: Tensor, kind: str, run: tuple[int, int]) -> bytes:
+    """Rows of a tensor as bytes of the type ``kind``; runs in several threads at a time.
+
+    They are read here, and not seen through a mapping of the file, which would count as this process's memory.
+    """
+    first, count = run
+    width = tensor.shape[0] if tensor.shape else 1
+    dtype = np.dtype(NUMPY[tensor.type])
+    start = tensor.offset + first * width * dtype.itemsize
+    rows = np.fromfile(source, dtype, count * width, offset=start).reshape(count, width)
     if kind == tensor.type:
         return rows.tobytes()
     values = floats(rows, tensor.type).astype(np.float32, copy=False)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,23 +51,26 @@ class _Source:
         return len(self.shape) > 1 and not self.name.endswith("_norm.weight")
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """The values in the type of the GGUF, a run at a time."""
+        """The stored values, a run at a time."""
         raw = self.load()
         if self.heads:
             halves = raw.reshape(self.heads, 2, self.shape[0] // self.heads // 2, *self.shape[1:])
             raw = halves.swapaxes(1, 2).reshape(-1)
-        for start in range(0, len(raw), _CHUNK):
-            part = floats(raw[start : start + _CHUNK], self.dtype)
-            if self.shift:
-                part = part.astype(np.float32) + np.float32(self.shift)
-            with np.errstate(over="ignore"):
-                part = part.astype("<f2" if self.half else "<f4")
-            if not np.isfinite(part).all():
-                raise ModelError(
-                    f"tensor {self.name} holds numbers that are not finite" + (" in 16 bits" if self.half else ""),
-                    hint="the training diverged: train again with a lower learning rate",
-                )
-            yield part
+        return (raw[start : start + _CHUNK] for start in range(0, len(raw), _CHUNK))
+
+    def convert(self, raw: np.ndarray) -> np.ndarray:
+        """Stored values in the type of the GGUF; runs in several threads at a time."""
+        part = floats(raw, self.dtype)
+        if self.shift:
+            part = part.astype(np.float32) + np.float32(self.shift)
+        with np.errstate(over="ignore"):
+            part = part.astype("<f2" if self.half else "<f4")
+        if not np.isfinite(part).all():
+            raise ModelError(
+                f"tensor {self.name} holds numbers that are not finite" + (" in 16 bits" if self.half else ""),
+                hint="the training diverged: train again with a lower learning rate",
+            )
+        return part
 
 
 def write_gguf(
@@ -107,7 +112,11 @@ def write_gguf(
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     _add_own_fields(writer, own)
-    with written_aside(target) as part, progress(f"export: {target.name}", len(tensors), unit="tensor") as task:
+    with (
+        written_aside(target) as part,
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+        progress(f"export: {target.name}", len(tensors), unit="tensor") as task,
+    ):
         try:
             writer.write_header_to_file(part)
             writer.write_kv_data_to_file()
@@ -115,8 +124,8 @@ def write_gguf(
             stream = writer.fout[0]
             writer.write_padding(stream, stream.tell())
             for tensor in tensors:
-                for chunk in tensor.chunks():
-                    stream.write(chunk.tobytes())
+                for chunk in pool.map(tensor.convert, tensor.chunks()):
+                    stream.write(chunk.data)
                 writer.write_padding(stream, stream.tell())
                 task.advance()
         finally:

@@ -7,15 +7,18 @@ one is decoded by all cores together.
 
 from __future__ import annotations
 
+import codecs
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from drivecoach.errors import InputError, RuntimeFailure
+from drivecoach.errors import InputError, ModelError, RuntimeFailure
 from drivecoach.native import decode
 from drivecoach.native.llama import Context, decoders
 
@@ -23,12 +26,15 @@ SEQUENCES = 32
 """Rows of one batch at most."""
 TOKENS = 512
 """Tokens of one batch at least; a longer prompt needs more."""
+_MANY = 1024
+"""Rows that one decoder takes from those that wait, at most: sorted together, they share more of their prompts."""
 _CELLS = 16 * 1024
 """Tokens that the context holds at most, unless a single row needs more: each takes memory from the start."""
 _LOGITS = 64 << 20
 """Bytes of logits of one batch at most."""
 
 Stop = Callable[[], bool]
+Emit = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,11 @@ class Greedy:
     tokens: int
     seconds: float
     """From the question to the answer, waiting included."""
+    decoding: float
+    """Seconds of it in which its batch was decoded."""
     finished: bool
+    log_probability: float
+    """Natural logarithm of how likely the whole answer was, its end included."""
 
 
 @dataclass
@@ -48,6 +58,7 @@ class _Asked:
     prompt: str
     draft: str
     stop: Stop | None
+    emit: Emit | None
     answer: Future[Greedy] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -60,42 +71,48 @@ class Batcher:
     """
 
     def __init__(self, path: Path, *, length: int, limit: int, end: str) -> None:
-        count, threads = decoders(path)
+        self._most, threads = decoders(path)
         tokens = max(TOKENS, length)
         sequences = max(1, min(SEQUENCES, (_CELLS - tokens) // limit))
-        self._contexts = [
-            Context(
-                path,
-                cells=tokens + sequences * limit,
-                tokens=tokens,
-                sequences=sequences,
-                logits=_LOGITS,
-                threads=threads,
-            )
-            for _ in range(count)
-        ]
+        self._open = partial(
+            Context,
+            path,
+            cells=tokens + sequences * limit,
+            tokens=tokens,
+            sequences=sequences,
+            logits=_LOGITS,
+            threads=threads,
+        )
         self._length, self._limit, self._end = length, limit, end
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._work, args=(context,), name="decode", daemon=True)
-            for context in self._contexts
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._open())
 
-    def ask(self, prompt: str, draft: str = "", stop: Stop | None = None) -> Greedy:
-        """The greedy continuation of a rendered prompt; ``draft``: what it may be, as a whole.
+    def _start(self, context: Context | None = None) -> None:
+        thread = threading.Thread(target=self._work, args=(context,), name="decode", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-        Raises InputError for a prompt that is too long, RuntimeFailure once closed.
+    def ask(
+        self, prompt: str, draft: str = "", stop: Stop | None = None, emit: Emit | None = None
+    ) -> Future[Greedy]:
+        """The greedy continuation of a rendered prompt, to come; ``draft``: what it may be, as a whole.
+
+        ``emit`` gets the text as it grows, each piece once; it, or ``stop``, ends the answer by True. The thread that
+        decodes calls both.
+
+        Raises RuntimeFailure once closed; the future InputError for a prompt that is too long.
         """
-        asked = _Asked(prompt, draft, stop)
+        asked = _Asked(prompt, draft, stop, emit)
         with self._closing:  # or it might be put where nobody looks any more
             if self._closed:
                 raise _closed()
+            if len(self._threads) < self._most and not self._waiting.empty():  # those at work have enough to do
+                self._start()
             self._waiting.put(asked)
-        return asked.answer.result()
+        return asked.answer
 
     def close(self) -> None:
         """Finish what is asked already, then free the model."""
@@ -105,14 +122,22 @@ class Batcher:
             self._closed = True
         for _ in self._threads:
             self._waiting.put(None)
-        for thread, context in zip(self._threads, self._contexts, strict=True):
+        for thread in self._threads:
             thread.join()
-            context.close()
 
-    def _work(self, context: Context) -> None:
+    def _work(self, context: Context | None) -> None:
+        """Decode until the batcher is closed; the first context is made before, the others where they are needed."""
+        try:
+            context = context or self._open()
+        except ModelError:  # no memory for one more: the others go on
+            return
+        with closing(context):
+            self._decode(context)
+
+    def _decode(self, context: Context) -> None:
         while (first := self._waiting.get()) is not None:
             batch = [first]
-            room = min(context.sequences, -(-self._waiting.qsize() // len(self._threads)))
+            room = min(_MANY, -(-self._waiting.qsize() // len(self._threads)))
             while len(batch) < room:
                 try:
                     more = self._waiting.get_nowait()
@@ -125,6 +150,7 @@ class Batcher:
             self._answer(context, batch)
 
     def _answer(self, context: Context, batch: list[_Asked]) -> None:
+        begun = time.perf_counter()
         try:
             rows, whose = [], []
             for asked in batch:
@@ -132,21 +158,57 @@ class Batcher:
                 if len(prompt) >= self._length:
                     asked.answer.set_exception(_too_long(self._length))
                     continue
-                draft = context.tokenize(asked.draft + self._end) if asked.draft else []
+                draft = context.tokenize_again(asked.draft + self._end) if asked.draft else []
                 most = min(self._limit, self._length - len(prompt), context.outputs - 1)
                 rows.append(decode.Row(prompt, draft[:most]))
                 whose.append(asked)
             limits = [min(self._limit, self._length - len(row.prompt)) for row in rows]
-            for at, written in decode.write(context, rows, limits, [asked.stop for asked in whose]):
-                asked = whose[at]
+            watches = [_Watch(context, asked.stop, asked.emit) if asked.stop or asked.emit else None for asked in whose]
+            for at, written in decode.write(context, rows, limits, watches):
+                asked, watch = whose[at], watches[at]
                 text = decode.pieces(context, written.tokens)
-                seconds = time.perf_counter() - asked.since
-                found = Greedy(text, len(rows[at].prompt), len(written.tokens), seconds, written.finished)
+                if watch is not None:
+                    watch.end(written.tokens)
+                now = time.perf_counter()
+                found = Greedy(
+                    text,
+                    len(rows[at].prompt),
+                    len(written.tokens),
+                    now - asked.since,
+                    now - begun,
+                    written.finished,
+                    written.log_probability,
+                )
                 asked.answer.set_result(found)
         except BaseException as error:  # whoever waits must hear of it, whatever it was
             for asked in batch:
                 if not asked.answer.done():
                     asked.answer.set_exception(error)
+
+
+class _Watch:
+    """Hands an answer on as it grows, and says when to stop."""
+
+    def __init__(self, context: Context, stop: Stop | None, emit: Emit | None) -> None:
+        self._context, self._stop, self._emit = context, stop, emit
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+        self._seen = 0
+
+    def __call__(self, tokens: decode.Ids) -> bool:
+        left = self._tell(tokens, is_whole=False)
+        return left or (self._stop is not None and self._stop())
+
+    def end(self, tokens: decode.Ids) -> None:
+        """The answer is whole: what is left of it."""
+        self._tell(tokens, is_whole=True)
+
+    def _tell(self, tokens: decode.Ids, *, is_whole: bool) -> bool:
+        if self._emit is None:
+            return False
+        new = b"".join(map(self._context.piece, tokens[self._seen :]))
+        self._seen = len(tokens)
+        text = self._characters.decode(new, is_whole)
+        return bool(text) and self._emit(text)
 
 
 def _too_long(length: int) -> InputError:

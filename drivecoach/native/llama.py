@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Sequence
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_uint32, c_void_p
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ SMALL = 64 << 20
 """Bytes of a model's file up to which each core decodes best by itself."""
 _SIZE = 1024
 """More than either struct needs: what is passed beyond its end is never read."""
+
+
+_KEPT = 4096
+"""Tokens, and texts, that are remembered."""
 
 
 class NotKnown(ModelError):
@@ -120,9 +124,14 @@ def functions() -> ctypes.CDLL:
     return library
 
 
+def cores_here() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def decoders(path: Path) -> tuple[int, int]:
     """How many contexts decode a model side by side, and with how many threads each."""
-    cores = os.cpu_count() or 1
+    cores = cores_here()
     return (cores, 1) if path.stat().st_size <= SMALL else (1, cores)
 
 
@@ -168,6 +177,11 @@ class Context:
         self._wanted = np.zeros(tokens, np.int8)
         self._members = np.zeros((tokens, sequences), np.int32)
         rows = [ctypes.cast(row.ctypes.data, POINTER(c_int32)) for row in self._members]
+        # Answers repeat, and so do their tokens; a call of the library costs more than a look.
+        self.ends = lru_cache(_KEPT)(self._ends)
+        self.piece = lru_cache(_KEPT)(self._piece)
+        self.tokenize_again = lru_cache(_KEPT)(self.tokenize)
+        """As `tokenize`, for texts that come again and again; the list is not to be changed."""
         self._batch = _Batch(
             0,
             self._token.ctypes.data_as(POINTER(c_int32)),
@@ -196,7 +210,7 @@ class Context:
         count = self._library.llama_tokenize(self._vocabulary, raw, len(raw), room, len(room), False, True)
         return room[: max(count, 0)]
 
-    def piece(self, token: int) -> bytes:
+    def _piece(self, token: int) -> bytes:
         """The bytes that a token stands for, control tokens included."""
         room = ctypes.create_string_buffer(256)
         size = self._library.llama_token_to_piece(self._vocabulary, token, room, len(room), 0, True)
@@ -205,7 +219,7 @@ class Context:
             size = self._library.llama_token_to_piece(self._vocabulary, token, room, len(room), 0, True)
         return room.raw[:size]
 
-    def ends(self, token: int) -> bool:
+    def _ends(self, token: int) -> bool:
         """Whether a token ends an answer."""
         return bool(self._library.llama_vocab_is_eog(self._vocabulary, token))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from drivecoach.chat import Message
 from drivecoach.domain import JsonObject
-from drivecoach.errors import RuntimeFailure
+from drivecoach.errors import InputError, RuntimeFailure
 from drivecoach.registry import Registry
 
 TIMEOUT = 120.0
@@ -50,6 +50,8 @@ class Completion:
     """Time spent on writing the answer, where the server tells."""
     source: str = "model"
     """Who answered: ``model``, or ``rules`` where no model was asked."""
+    log_probability: float | None = None
+    """Natural logarithm of how likely the answer was as a whole; None where the runtime does not tell."""
 
 
 class Runtime(Protocol):
@@ -90,6 +92,22 @@ class Runtime(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A runtime that answers many inputs in one call faster than in many calls."""
+
+    together: int
+    """How many inputs one call should have at most; 1 where one at a time is as good."""
+
+    def generate_all(
+        self, questions: Sequence[tuple[str, Sequence[Message], bool]]
+    ) -> list[Completion | InputError]:
+        """What `Runtime.generate` says to each (user, history, think), or the error that it raises for this one.
+
+        Raises RuntimeFailure where none can be answered.
+        """
 
 
 class OpenRuntime(Protocol):

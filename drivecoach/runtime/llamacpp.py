@@ -10,6 +10,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +21,15 @@ from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.check import read_model
-from drivecoach.native.batcher import SEQUENCES, Batcher
-from drivecoach.native.llama import NotKnown
+from drivecoach.native.batcher import SEQUENCES, Batcher, Greedy
+from drivecoach.native.llama import NotKnown, cores_here
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 from drivecoach.runtime.grammars import GRAMMARS, lenient
 
 SLOTS = 16
 """Requests that llama.cpp's server decodes together: more do not raise its throughput on a few cores."""
+_TOGETHER = 64
+"""Inputs of one call for many."""
 TOKENS = 16 * 1024
 """Context of all slots together: every token of it takes memory from the start (115 kB for Qwen3-0.6B)."""
 
@@ -72,6 +75,7 @@ class LlamaCpp:
         self._parallel = max(1, min(SLOTS, TOKENS // self.context))
         together = (TOKENS - self.context) // self.settings["n_predict"]
         self.slots = max(self._parallel, min(2 * SEQUENCES, together)) if self._greedy else self._parallel
+        self.together = _TOGETHER if self._greedy else 1
         self.thinks = self.chat.thinking != "strip"
         self._path = path
         self._starting = threading.Lock()
@@ -106,19 +110,13 @@ class LlamaCpp:
     ) -> Completion:
         """Answer one user's text; with a ``schema`` a model that thinks does so first, unconstrained.
 
-        Greedy answers are decoded in batches with those of other threads (`drivecoach.native`), the rest by llama.cpp's
-        server. ``stop`` is asked at every token, and ends the answer there when it says True.
+        ``stop`` is asked at every token, and ends the answer there when it says True.
         """
-        if schema is None and seed is None and self._greedy:
-            batcher = self._batches()
-            if batcher is not None:
-                draft = "" if self.thinks or history else self._draft(user)
-                found = batcher.ask(self.chat.prompt(user, history, think=think), draft, stop)
-                return Completion(found.text, found.prompt_tokens, found.tokens, found.seconds, found.finished)
         again = {} if seed is None else {"seed": seed, "temperature": max(self.settings["temperature"], WARM)}
         prompt = self.chat.prompt(user, history, think=think)
         if schema is None:
-            return self.complete(prompt, again, stop=stop)
+            draft = "" if self.thinks or history else self.draft(user)
+            return self.complete(prompt, again, stop=stop, draft=draft)
         if not (self.thinks and think):
             return self.complete(prompt, {**again, "json_schema": schema}, stop=stop)
         first = self.complete(prompt, {**again, "stop": [self.chat.end, CLOSING]}, stop=stop)
@@ -134,13 +132,32 @@ class LlamaCpp:
             first.completion_seconds + rest.completion_seconds,
         )
 
+    def generate_all(
+        self, questions: Sequence[tuple[str, Sequence[Message], bool]]
+    ) -> list[Completion | InputError]:
+        """As `generate` for each; all of them wait for a decoder together."""
+        batcher = self._batches({})
+        begun: list[Future[Greedy] | Completion | InputError] = []
+        for user, history, think in questions:
+            try:
+                if batcher is None:
+                    begun.append(self.generate(user, history, think=think))
+                else:
+                    draft = "" if self.thinks or history else self.draft(user)
+                    begun.append(batcher.ask(self.chat.prompt(user, history, think=think), draft))
+            except InputError as error:
+                begun.append(error)
+        return [_ended(one) if isinstance(one, Future) else one for one in begun]
+
     @property
     def _greedy(self) -> bool:
         return bool(self.settings["temperature"] == 0)
 
-    def _batches(self) -> Batcher | None:
-        """What decodes greedy answers together; None where the library is not the one that is known."""
+    def _batches(self, settings: Mapping[str, Any]) -> Batcher | None:
+        """What decodes greedy answers together; None for others, and where the library is not the one that is known."""
         _check_process()
+        if not self._greedy or settings:
+            return None
         with self._starting:
             if self._closed:
                 raise RuntimeFailure(f"{self.name} was closed", hint="open it again, or ask before it is closed")
@@ -158,7 +175,7 @@ class LlamaCpp:
                     warnings.warn(f"{error.message}; answers are decoded one by one, which is slower", stacklevel=2)
             return self._batcher
 
-    def _draft(self, user: str) -> str:
+    def draft(self, user: str) -> str:
         """What the model's own domain would answer: a guess that is checked in the same decode, never trusted."""
         domain = self._domain
         if domain is None or not domain.has_teacher:
@@ -183,12 +200,16 @@ class LlamaCpp:
         emit: Callable[[str], bool] | None = None,
         *,
         stop: Callable[[], bool] | None = None,
+        draft: str = "",
     ) -> Completion:
         """Continue a rendered prompt; ``settings`` override the model's own, by llama.cpp's names.
 
         ``emit`` gets the answer piece by piece as it grows, and stops the generation by returning True; so does
-        ``stop``, which gets nothing.
+        ``stop``, which gets nothing. Greedy answers are decoded in batches with those of other threads
+        (`drivecoach.native`), where ``draft`` is what the answer may be; the rest by llama.cpp's server.
         """
+        if (batcher := self._batches(settings or {})) is not None:
+            return _completion(batcher.ask(prompt, draft, stop, emit).result())
         engine = self._engine()
         start = time.perf_counter()
         body = {"prompt": prompt, **self.settings, **(settings or {})}
@@ -247,6 +268,28 @@ class LlamaCpp:
         self.close()
 
 
+def _completion(found: Greedy) -> Completion:
+    """Prompt and answer are decoded together: the time is divided among their tokens."""
+    each = found.decoding / (found.prompt_tokens + found.tokens or 1)
+    return Completion(
+        found.text,
+        found.prompt_tokens,
+        found.tokens,
+        found.seconds,
+        found.finished,
+        prompt_seconds=each * found.prompt_tokens,
+        completion_seconds=each * found.tokens,
+        log_probability=found.log_probability,
+    )
+
+
+def _ended(answer: Future[Greedy]) -> Completion | InputError:
+    try:
+        return _completion(answer.result())
+    except InputError as error:
+        return error
+
+
 _OPENED: weakref.WeakSet[LlamaCpp] = weakref.WeakSet()
 _PROCESSES: set[int] = set()
 """In which process engines were started. Their threads, some of them the library's own, are not in a forked child."""
@@ -287,8 +330,8 @@ def _start(path: Path, context: int, slots: int) -> Any:
     parameters.model.path = str(path)
     parameters.n_ctx = context * slots
     parameters.n_parallel = slots
-    parameters.cpuparams.n_threads = os.cpu_count() or 1
-    parameters.cpuparams_batch.n_threads = os.cpu_count() or 1
+    parameters.cpuparams.n_threads = cores_here()
+    parameters.cpuparams_batch.n_threads = cores_here()
     parameters.api_keys = [secrets.token_urlsafe(32)]
     parameters.cors_origins = ""
     parameters.verbosity = -1

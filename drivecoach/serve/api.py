@@ -100,7 +100,8 @@ class Api:
         turns: list[Message] = [{"role": "system", "content": asked.system}] if asked.system else []
         turns.append({"role": "user", "content": asked.prompt})
         prompt = asked.prompt if asked.raw else self.model.prompt(turns, think=think)
-        return await self._answer(request, asked, prompt, _response, think=think, raw=asked.raw)
+        alone = "" if asked.raw or asked.system else asked.prompt
+        return await self._answer(request, asked, prompt, _response, think=think, raw=asked.raw, alone=alone)
 
     async def chat(self, request: Request) -> Response:
         """A conversation, and its next turn."""
@@ -117,7 +118,8 @@ class Api:
             return JSONResponse(self._chunk(asked.model, _message("", ""), done_reason=reason))
         think = self.thinks(asked.model, asked.think)
         prompt = self.model.prompt([turn.message() for turn in asked.messages], think=think)
-        return await self._answer(request, asked, prompt, _message, think=think)
+        alone = asked.messages[0].content if len(asked.messages) == 1 else ""
+        return await self._answer(request, asked, prompt, _message, think=think, alone=alone)
 
     def find(self, name: str) -> None:
         """Refuse any model but ours; the name of a request never reaches a path."""
@@ -139,6 +141,7 @@ class Api:
         *,
         think: bool,
         raw: bool = False,
+        alone: str = "",
     ) -> Response:
         if asked.debug_render_only:
             debug = {"_debug_info": {"rendered_template": prompt}}
@@ -162,12 +165,16 @@ class Api:
 
         if asked.stream is False:
             answer = await queue.work(
-                lambda left: model.answer(prompt, settings, schema, None, think=think, raw=raw, stop=left),
+                lambda left: model.answer(
+                    prompt, settings, schema, None, think=think, raw=raw, stop=left, alone=alone
+                ),
                 request.receive,
             )
             return JSONResponse(final(answer, answer.thinking, answer.text))
         pieces = queue.stream(
-            lambda emit, left: model.answer(prompt, settings, schema, emit, think=think, raw=raw, stop=left),
+            lambda emit, left: model.answer(
+                prompt, settings, schema, emit, think=think, raw=raw, stop=left, alone=alone
+            ),
             request.receive,
         )
 

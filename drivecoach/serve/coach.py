@@ -43,8 +43,10 @@ class CoachApi:
         asked = _asked(await request.body(), request.headers.get("content-type", ""))
         if not isinstance(asked, list):
             return await self._one(asked, request.receive)
-        if not 1 <= len(asked) <= self.limits.states:
-            raise WireError(413, f"{len(asked)} states in one request; from 1 to {self.limits.states} are allowed")
+        if not asked:
+            raise WireError(400, f"no state in the request; from 1 to {self.limits.states} are allowed")
+        if len(asked) > self.limits.states:
+            raise WireError(413, f"{len(asked)} states in one request; {self.limits.states} are allowed")
         turns = asyncio.Semaphore(self.current.served.runtime.slots)  # the rest of the queue is for others
 
         async def row(number: int, given: object) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.serve.schema import check_schema
 from drivecoach.serve.thinking import ThinkSplitter
 from drivecoach.serve.wire import WireError
+from drivecoach.verify.certificate import certificate_of
 
 Emit = Callable[[str, str], bool]
 """Gets (reasoning, answer) as they grow; True stops the generation."""
@@ -59,6 +60,7 @@ class ServedModel:
     def warm(self) -> None:
         """Answer once, freely and under a schema, so that nobody's first request waits for what is made only once."""
         prompt = self.chat.prompt("?")
+        self.runtime.complete(prompt)
         self.runtime.complete(prompt, {"n_predict": 2})
         self.runtime.complete(prompt, {"n_predict": 1, "json_schema": {"type": "object"}})
 
@@ -85,11 +87,13 @@ class ServedModel:
         think: bool,
         raw: bool = False,
         stop: Callable[[], bool] | None = None,
+        alone: str = "",
     ) -> Reply:
         """Continue ``prompt``; unless ``raw``, the reasoning of a model that thinks is taken off the answer.
 
         A ``schema`` would forbid such a model its ``<think>``: it thinks first, and the schema holds for what
-        comes after. ``stop`` ends the answer where it says True. Raises WireError.
+        comes after. ``stop`` ends the answer where it says True. ``alone``: the user's text where nothing stands before
+        it; by it the answer is guessed, which saves time where the guess is right. Raises WireError.
         """
         if schema is not None:
             check_schema(schema)
@@ -114,7 +118,8 @@ class ServedModel:
                 feed(first.text + CLOSING)
                 prompt += first.text + CLOSING + "\n\n"
             constraint = {"json_schema": schema} if schema is not None else {}
-            completion = self.runtime.complete(prompt, settings | constraint, streamed, stop=stop)
+            draft = self.runtime.draft(alone) if alone and not self.thinks else ""
+            completion = self.runtime.complete(prompt, settings | constraint, streamed, stop=stop, draft=draft)
         except InputError:
             raise WireError(400, "the input length exceeds the context length") from None
         except RuntimeFailure as error:
@@ -164,11 +169,20 @@ class ServedModel:
             "template": template,
             "system": self.chat.system,
             "details": self._details,
-            "model_info": dict(self._metadata),
+            "model_info": {**self._metadata, **self._certificate()},
             "capabilities": ["completion", *(["thinking"] if self.thinks else [])],
             "modified_at": self._modified,
             "digest": self.digest,
         }
+
+    def _certificate(self) -> dict[str, Any]:
+        """What a verification of this very file came to; nothing where there is none."""
+        found = certificate_of(self._path)
+        if found is None:
+            return {}
+        told = found.model_dump(mode="json", include={"date", "states", "wrong", "lowered", "clean", "seal"})
+        told["violations"] = sum(found.violations.values())
+        return {f"drivecoach.certificate.{name}": value for name, value in told.items()}
 
 
 def file_name(path: Path) -> str:

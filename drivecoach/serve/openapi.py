@@ -47,7 +47,7 @@ def describe(domain: AnyDomain, limits: Limits, version: str) -> dict[str, Any]:
                             "description": "the outcome, or one for each state of a list in its order",
                             "content": _json({"oneOf": [_reference("Outcome"), _reference("Outcomes")]}),
                         },
-                        "400": {"description": "no JSON and no text", "content": _json(_reference("Error"))},
+                        "400": {"description": "no JSON, no text or no state", "content": _json(_reference("Error"))},
                         "413": {"description": "too large, or too many states", "content": _json(_reference("Error"))},
                         "422": problem,
                         "502": {"description": "the model does not answer", "content": _json(_reference("Problem"))},

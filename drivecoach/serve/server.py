@@ -15,10 +15,11 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from drivecoach.errors import RuntimeFailure
 
+_BACKLOG = 2048
 GRACE = 30
 """Seconds that answers under way get when the server is told to stop."""
 
@@ -39,6 +40,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # now, since the address is told before the loop runs
     except (OSError, ValueError, TypeError, OverflowError) as error:  # all but the first: no address at all
         listener.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
@@ -52,15 +54,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class Protocol(H11Protocol):
-    """HTTP/1.1 that closes a connection whose request does not get past its head in time."""
+class Protocol(HttpToolsProtocol):
+    """HTTP/1.1 that closes a connection whose request does not get past its head in time, or has too long a head."""
 
     head_seconds = 10.0
     """How long a client may take to send the head of a request, once the connection or the request began."""
+    head_bytes = 64 << 10
+    """The longest head: the parser itself takes any."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._deadline: asyncio.TimerHandle | None = None
+        self._head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first request's time begins."""
@@ -69,13 +74,18 @@ class Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A later request's time begins with its first byte; until then the time to keep alive runs."""
-        idle = self.cycle is not None and self.cycle.response_complete
         before = self.cycle
+        is_head = before is None or not before.more_body
         super().data_received(data)
         if self.cycle is not before:
             self._drop_deadline()
-        elif idle and self._deadline is None:
-            self._await_head()
+            self._head = 0
+        elif is_head:
+            self._head += len(data)
+            if self._head > self.head_bytes and not self.transport.is_closing():
+                self.send_400_response(f"the head of the request is longer than {self.head_bytes} bytes")
+            if before is not None and before.response_complete and self._deadline is None:
+                self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for."""
@@ -117,6 +127,7 @@ def configure(app: Starlette) -> uvicorn.Config:
         http=Protocol,
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=75,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,34 @@ def load_model(base: BaseConfig, dtype: Any, **settings: Any) -> PreTrainedModel
             source, revision=base.revision, dtype=dtype, use_safetensors=True, **settings
         ),
     )
+
+
+def stored(base: BaseConfig) -> dict[str, Path]:
+    """The name of each tensor of the base's weights, as it is stored, and its file; empty where there are none.
+
+    Raises ModelError for a base that cannot be reached.
+    """
+    from safetensors import safe_open
+    from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
+
+    source = locate(base)
+
+    def file(name: str) -> Path | None:
+        found = cached_file(source, name, revision=base.revision, _raise_exceptions_for_missing_entries=False)
+        return Path(found) if found else None
+
+    def found() -> dict[str, Path]:
+        if index := file(SAFE_WEIGHTS_INDEX_NAME):
+            names: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            files = {name: file(name) for name in sorted({*names.values()})}
+            return {key: path for key, name in names.items() if (path := files[name])}
+        if single := file(SAFE_WEIGHTS_NAME):
+            with safe_open(single, "pt") as tensors:
+                return dict.fromkeys(tensors.keys(), single)
+        return {}
+
+    made: dict[str, Path] = _fetched(source, found)
+    return made
 
 
 def precision(base: BaseConfig) -> torch.dtype:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,9 +65,9 @@ def _smallest_lead(context: llama.Context, prompt: str) -> float:
 
 @pytest.fixture(scope="module")
 def expected(model: Path, texts: list[str]) -> list[str]:
-    """The answers of llama.cpp's server, one at a time."""
+    """The answers of llama.cpp's server, one at a time; it is asked where a setting is not the model's own."""
     with LlamaCpp(model) as runtime:
-        return [runtime.complete(CHAT.prompt(text)).text for text in texts]
+        return [runtime.complete(CHAT.prompt(text), {"top_k": 1}).text for text in texts]
 
 
 @pytest.fixture
@@ -97,7 +97,8 @@ def test_a_guess_never_changes_an_answer(
         "nothing": [""] * len(texts),
     }[kind]
     with ThreadPoolExecutor(32) as pool:
-        found = list(pool.map(lambda pair: batcher.ask(CHAT.prompt(pair[0]), pair[1]), zip(texts, drafts, strict=True)))
+        asked = pool.map(lambda text, draft: batcher.ask(CHAT.prompt(text), draft).result(), texts, drafts)
+        found = list(asked)
     assert [answer.text for answer in found] == expected
 
 
@@ -141,18 +142,48 @@ def test_an_answer_stops_when_it_is_told_to(batcher: Batcher, texts: list[str], 
         asked += 1
         return asked > 3
 
-    found = batcher.ask(CHAT.prompt(texts[0]), stop=after_three)
+    found = batcher.ask(CHAT.prompt(texts[0]), stop=after_three).result()
     assert not found.finished and found.tokens < LIMIT and expected[0].startswith(found.text)
+
+
+@pytest.mark.parametrize("guess", [True, False])
+def test_an_answer_is_told_piece_by_piece_as_it_grows(
+    guess: bool, batcher: Batcher, texts: list[str], expected: list[str]
+) -> None:
+    said: list[list[str]] = [[] for _ in texts]
+
+    def hear(at: int) -> Callable[[str], bool]:
+        return lambda piece: said[at].append(piece) or False  # type: ignore[func-returns-value]
+
+    drafts = expected if guess else [""] * len(texts)
+    waiting = [
+        batcher.ask(CHAT.prompt(text), draft, emit=hear(at))
+        for at, (text, draft) in enumerate(zip(texts, drafts, strict=True))
+    ]
+    assert [answer.result().text for answer in waiting] == expected
+    assert ["".join(pieces) for pieces in said] == expected
+    assert guess or sum(map(len, said)) > 2 * len(texts)
+    left = batcher.ask(CHAT.prompt(texts[0]), emit=lambda _: True).result()
+    assert left.tokens < LIMIT and expected[0].startswith(left.text.rstrip("\N{REPLACEMENT CHARACTER}"))
 
 
 def test_a_prompt_that_is_too_long_fails_alone(batcher: Batcher, texts: list[str], expected: list[str]) -> None:
     with pytest.raises(InputError, match=f"context of {LENGTH} tokens"):
-        batcher.ask(CHAT.prompt("长" * LENGTH))
-    assert batcher.ask(CHAT.prompt(texts[0])).text == expected[0]
+        batcher.ask(CHAT.prompt("长" * LENGTH)).result()
+    assert batcher.ask(CHAT.prompt(texts[0])).result().text == expected[0]
+
+
+def test_many_in_one_call_are_each_answered_as_alone(model: Path, texts: list[str], expected: list[str]) -> None:
+    asked = [*texts[:3], "长" * LENGTH, "<|im_start|>", *texts[3:]]
+    with LlamaCpp(model) as runtime:
+        found = runtime.generate_all([(text, (), True) for text in asked])
+    errors = [found.pop(3), found.pop(3)]
+    assert [isinstance(error, InputError) for error in errors] == [True, True]
+    assert [one.text if not isinstance(one, InputError) else "" for one in found] == expected
 
 
 def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:
-    with pytest.raises(ModelError, match="longer than the 512"):
+    with pytest.raises(ModelError, match="longer than the 256"):
         list(judge(model, [("长" * 600, "x")], length=LENGTH, end=CHAT.end))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from drivecoach.cli.app import app
+from drivecoach.cli.app import make_app
 from tests.support.command import run
 
 __all__ = ["run"]
@@ -26,7 +26,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe["export"] |= {"quantizations": ["f16"], "num_predict": 4}
     (folder / "r.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
     environment = {"OLLAMA_HOST": "127.0.0.1:9"}  # nobody answers there
-    made = CliRunner().invoke(app, ["tune", str(folder / "r.yaml"), "--runs", str(folder / "runs")], env=environment)
+    words = ["tune", str(folder / "r.yaml"), "--runs", str(folder / "runs")]
+    made = CliRunner().invoke(make_app(), words, env=environment)
     assert made.exit_code == 0, made.output
     return folder
 

@@ -49,7 +49,7 @@ def interrupted(module: str, number: int, then: str = "time.sleep(60)") -> str:
     return f"{process.returncode}: {errors.strip()}"
 
 
-@pytest.mark.parametrize("module", ["typer", "drivecoach.cli.app", "drivecoach.cli.serve"])
+@pytest.mark.parametrize("module", ["typer", "drivecoach.cli.app", "drivecoach.cli.before"])
 def test_ctrl_c_while_the_verbs_are_imported_is_one_line(module: str) -> None:
     assert interrupted(module, signal.SIGINT) == "130: interrupted"
 

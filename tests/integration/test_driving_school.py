@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from drivecoach import Coach
-from drivecoach.cli.app import app
+from drivecoach.cli.app import make_app
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import InputError
 from drivecoach.gguf.reader import read_metadata
@@ -24,7 +24,7 @@ SNOW = (
 
 
 def drivecoach(*words: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    result = CliRunner().invoke(make_app(), [str(word) for word in words])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
     return result
 
@@ -66,7 +66,7 @@ def test_its_model_is_asked_by_file_by_run_and_from_python(school: Path) -> None
         assert outcome["status"] in ("valid", "invalid")  # three steps teach nothing; what matters is who judged it
         assert "not installed" not in json.dumps(outcome)
     with pytest.raises(InputError, match=r"天气: 雾 \(allowed: 晴, 雨, 雪"):
-        CliRunner().invoke(app, ["ask", SNOW.replace("雪", "雾"), "--model", str(run)], catch_exceptions=False)
+        CliRunner().invoke(make_app(), ["ask", SNOW.replace("雪", "雾"), "--model", str(run)], catch_exceptions=False)
     coach_domain = load_domain(f"{school}/school.py:SCHOOL")
     with Coach(str(gguf), domain=coach_domain, guard="replace") as coach:
         answer = coach.ask(SNOW)
@@ -75,7 +75,7 @@ def test_its_model_is_asked_by_file_by_run_and_from_python(school: Path) -> None
 
 def test_without_its_file_the_model_is_checked_by_its_schema_and_says_so(school: Path) -> None:
     (gguf,) = (school / "runs" / "driving-school" / "export").glob("*-q4_K_M.gguf")
-    asked = CliRunner().invoke(app, ["ask", SNOW, "--model", str(gguf), "--json"])
+    asked = CliRunner().invoke(make_app(), ["ask", SNOW, "--model", str(gguf), "--json"])
     assert json.loads(asked.stdout)["input"] == SNOW
     with Coach(str(gguf)) as coach:
         assert "invariants are not checked" in coach.note

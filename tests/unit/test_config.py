@@ -314,7 +314,7 @@ def test_a_missing_recipe_lists_those_that_exist(monkeypatch: pytest.MonkeyPatch
         (["export.name=goDrive"], "goDrive"),
         (["name=trial", "export.name=goDrive"], "goDrive"),
         (["name=trial", "export={name: goDrive}"], "goDrive"),
-        (["export.num_ctx=64"], "mine"),
+        (["export.num_ctx=512"], "mine"),
         (["export={}"], "mine"),
         (["export.name=null"], "mine"),
     ],
@@ -328,9 +328,9 @@ def test_a_model_has_its_runs_name_unless_it_is_given_another(write, overrides: 
     ("overrides", "name"), [([], "goDrive"), (["name=trial"], "trial"), (["name=mine"], "goDrive")]
 )
 def test_a_run_that_is_renamed_never_takes_the_name_of_the_model_in_use(write, overrides: list[str], name: str) -> None:
-    path = write(MINIMAL + "export: {name: goDrive, num_ctx: 64}\n")
+    path = write(MINIMAL + "export: {name: goDrive, num_ctx: 512}\n")
     recipe = load_recipe(path, overrides)
-    assert (recipe.export.name, recipe.export.num_ctx) == (name, 64)
+    assert (recipe.export.name, recipe.export.num_ctx) == (name, 512)
 
 
 def test_only_the_main_road_is_called_godrive() -> None:
@@ -365,3 +365,11 @@ def test_a_validation_without_a_checkpoint_cannot_be_chosen_from(write) -> None:
     (_, allowed) = faults_of(write(MINIMAL + trained % 5))["train"]
     assert "leave train.evaluate_every out" in allowed
     assert load_recipe(write(MINIMAL + "train: {evaluate_every: 5}\n")).train.checkpoint_steps == 200
+
+
+def test_answers_that_leave_no_room_for_a_prompt_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(MINIMAL + "export: {num_ctx: 256, num_predict: 256}\n", encoding="utf-8")
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(path)
+    assert "num_predict must be below export.num_ctx" in str(refused.value)

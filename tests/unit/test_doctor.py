@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from drivecoach import doctor
-from drivecoach.cli.app import app
+from drivecoach.cli.app import make_app
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_ollamas_version_and_address_are_shown(closed: None, tmp_path: Path) -> 
 def test_the_command_fails_only_for_what_is_needed(
     closed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = CliRunner().invoke(app, ["doctor", "--runs", str(tmp_path), "--host", "http://127.0.0.1:9"])
+    run = CliRunner().invoke(make_app(), ["doctor", "--runs", str(tmp_path), "--host", "http://127.0.0.1:9"])
     assert run.exit_code == 0 and "hint: " in run.output
     whole = doctor._package
 
@@ -60,7 +60,7 @@ def test_the_command_fails_only_for_what_is_needed(
         return whole("no-" + name if name == "xllamacpp" else name, *rest, **more)
 
     monkeypatch.setattr(doctor, "_package", without)
-    run = CliRunner().invoke(app, ["doctor", "--json", "--runs", str(tmp_path), "--host", "http://127.0.0.1:9"])
+    run = CliRunner().invoke(make_app(), ["doctor", "--json", "--runs", str(tmp_path), "--host", "http://127.0.0.1:9"])
     assert run.exit_code == 1
     assert [f["name"] for f in json.loads(run.output) if f["needed"] and not f["ok"]] == ["no-xllamacpp"]
 

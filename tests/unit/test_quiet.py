@@ -78,7 +78,7 @@ def broken():
         noise()
         raise {error}
 
-app.app = broken
+app.make_app = lambda *_: broken
 app.main()
 """,
         tmp_path,

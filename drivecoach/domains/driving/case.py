@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from drivecoach.domains.driving.conditions import 停放完成, 欲动
 from drivecoach.domains.driving.instruction import AnyInstruction, actions_of
@@ -67,35 +68,41 @@ class Steps:
 steps_of = lru_cache(maxsize=8192)(Steps)
 
 
+class Flags(NamedTuple):
+    """What most invariants ask of a state."""
+
+    moving: bool
+    manual: bool
+    running: bool
+    secured: bool
+    in_gear: bool
+    reversing: bool
+
+
+def flags_of(state: VehicleState) -> Flags:
+    """The flags of a state."""
+    return Flags(
+        state.speed != "静止",
+        state.vehicle == "手动挡",
+        state.engine == "打火",
+        state.door == "关闭" and state.seatbelt == "系上",
+        state.gear not in _NEUTRAL,
+        state.gear in _REVERSE,
+    )
+
+
 class Case:
     """An instruction and the state it is given in."""
 
-    __slots__ = (
-        "allowed",
-        "in_gear",
-        "level",
-        "manual",
-        "moving",
-        "reversing",
-        "running",
-        "secured",
-        "speech",
-        "state",
-        "steps",
-    )
+    __slots__ = ("allowed", "level", "speech", "state", "steps", *Flags._fields)
 
-    def __init__(self, state: VehicleState, instruction: AnyInstruction) -> None:
+    def __init__(self, state: VehicleState, instruction: AnyInstruction, flags: Flags) -> None:
         self.state = state
         self.steps = steps_of(instruction.actions)
         self.allowed = actions_of(type(instruction))
         self.level = instruction.level
         self.speech = instruction.speech
-        self.moving = state.speed != "静止"
-        self.manual = state.vehicle == "手动挡"
-        self.running = state.engine == "打火"
-        self.secured = state.door == "关闭" and state.seatbelt == "系上"
-        self.in_gear = state.gear not in _NEUTRAL
-        self.reversing = state.gear in _REVERSE
+        self.moving, self.manual, self.running, self.secured, self.in_gear, self.reversing = flags
 
     @property
     def said(self) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """What no instruction may break: the invariants I02-I45 and I48 of the rule description, one function each.
 
+A check asks the instruction first, then the flags, and the state last: most instructions so never need the state.
 They judge any instruction, the teacher's or a model's. I01, I04, I46, I47 and I49 are about the whole table,
 about several steps and about the parser; tests hold them.
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Never, cast
 
 from drivecoach.domain import Violation
 from drivecoach.domains.driving.case import (
@@ -22,11 +25,13 @@ from drivecoach.domains.driving.case import (
     SIGNALS,
     STOPS,
     Case,
+    Flags,
+    flags_of,
     spoken_operations,
 )
 from drivecoach.domains.driving.instruction import MAX_ACTIONS, MAX_SPEECH, AnyInstruction
 from drivecoach.domains.driving.state import VehicleState
-from drivecoach.domains.driving.words import GARAGE_ITEMS, JUNCTION_ITEMS, LEVELS, STRICT_ITEMS
+from drivecoach.domains.driving.words import GARAGE_ITEMS, JUNCTION_ITEMS, LEVELS, STRICT_ITEMS, Level
 
 Check = Callable[[Case], bool]
 INVARIANTS: dict[str, tuple[Violation, Check]] = {}
@@ -35,8 +40,44 @@ INVARIANTS: dict[str, tuple[Violation, Check]] = {}
 
 def violations(state: VehicleState, instruction: AnyInstruction) -> list[Violation]:
     """Every invariant that ``instruction`` breaks when given in ``state``; empty when it is sound."""
-    case = Case(state, instruction)
-    return [violation for violation, broken in INVARIANTS.values() if broken(case)]
+    flags = flags_of(state)
+    checks = _open_checks(type(instruction), instruction.actions, instruction.level, instruction.speech, flags)
+    if not checks:
+        return []
+    case = Case(state, instruction, flags)
+    return [violation for violation, broken in checks if broken(case)]
+
+
+class _Read(Exception):
+    """A check has looked at the state."""
+
+
+class _Unread:
+    """A state that nobody may look at."""
+
+    def __getattr__(self, name: str) -> Never:
+        raise _Read
+
+
+@lru_cache(maxsize=8192)
+def _open_checks(
+    kind: type[AnyInstruction], actions: tuple[str, ...], level: Level, speech: str, flags: Flags
+) -> list[tuple[Violation, Check]]:
+    """The checks that an instruction can fail under these flags of the state.
+
+    Most are decided by these alone: what a check says without a look at the rest of the state, it says for every one.
+    """
+    instruction = kind.model_construct(actions=actions, level=level, speech=speech)
+    case = Case(cast(VehicleState, _Unread()), instruction, flags)
+    found = []
+    for violation, broken in INVARIANTS.values():
+        try:
+            if not broken(case):
+                continue
+        except _Read:
+            pass
+        found.append((violation, broken))
+    return found
 
 
 def _never(id: str, text: str) -> Callable[[Check], Check]:
@@ -81,6 +122,8 @@ def i06(c: Case) -> bool:
 
 @_never("I07", "a pressed pedal is to be pressed, or a free one released")
 def i07(c: Case) -> bool:
+    if not (c.steps.presses or c.steps.releases):
+        return False
     now = {"离合": c.state.clutch, "刹车": c.state.brake, "油门": c.state.accelerator}
     pressed = any(now[pedal] == "踩下" for pedal in c.steps.presses)
     return pressed or any(now[pedal] == "未踩" for pedal in c.steps.releases)
@@ -88,15 +131,16 @@ def i07(c: Case) -> bool:
 
 @_never("I08", "brake and accelerator are both down, and 松开油门 is missing")
 def i08(c: Case) -> bool:
-    return c.state.brake == c.state.accelerator == "踩下" and "松开油门" not in c.said
+    return "松开油门" not in c.said and c.state.brake == c.state.accelerator == "踩下"
 
 
 @_never("I09", "油门踩下: braking or 挂… needs 松开油门, before the brake")
 def i09(c: Case) -> bool:
-    if c.state.accelerator == "未踩" or not (c.steps.engages or "刹车" in c.steps.presses):
+    if not (c.steps.engages or "刹车" in c.steps.presses):
         return False
     first = frozenset({"松开油门"})
-    return "松开油门" not in c.said or not all(c.steps.ordered(first, brake) for brake in PRESS["刹车"])
+    late = "松开油门" not in c.said or not all(c.steps.ordered(first, brake) for brake in PRESS["刹车"])
+    return late and c.state.accelerator != "未踩"
 
 
 @_never("I10", "轻踩油门 stands before 松开刹车")
@@ -121,16 +165,15 @@ def i12(c: Case) -> bool:
 
 @_never("I13", "手动挡: 挂… without the clutch down")
 def i13(c: Case) -> bool:
-    if not c.manual or c.state.clutch == "踩下":
-        return False
-    return not all(c.steps.ordered(PRESS["离合"], gear) for gear in c.steps.engages)
+    early = c.manual and not all(c.steps.ordered(PRESS["离合"], gear) for gear in c.steps.engages)
+    return early and c.state.clutch != "踩下"
 
 
 @_never("I14", "自动挡, still: 挂… without the brake down")
 def i14(c: Case) -> bool:
-    if c.manual or c.moving or c.state.brake == "踩下":
+    if c.manual or c.moving or not c.steps.engages:
         return False
-    return bool(c.steps.engages) and "踩下刹车" not in c.said
+    return "踩下刹车" not in c.said and c.state.brake != "踩下"
 
 
 @_never("I15", "more than one gear action, or one to the gear already in")
@@ -170,14 +213,15 @@ def i19(c: Case) -> bool:
 
 @_never("I20", "moving with a door open: 危险, stop, then 关好车门")
 def i20(c: Case) -> bool:
-    if not c.moving or c.state.door == "关闭":
+    if not c.moving or c.secured:
         return False
-    return c.level != "危险" or "关好车门" not in c.said or not c.steps.ordered(STOPS, "关好车门")
+    silent = c.level != "危险" or "关好车门" not in c.said or not c.steps.ordered(STOPS, "关好车门")
+    return silent and c.state.door != "关闭"
 
 
 @_never("I21", "moving without the belt: 危险, and stop")
 def i21(c: Case) -> bool:
-    return c.moving and c.state.seatbelt == "未系" and (c.level != "危险" or not c.steps.stops)
+    return c.moving and (c.level != "危险" or not c.steps.stops) and c.state.seatbelt == "未系"
 
 
 @_never("I22", "moving with the engine off: 危险, and stop")
@@ -204,9 +248,9 @@ def i25(c: Case) -> bool:
 
 @_never("I26", "coasting in neutral is 危险; moving with the handbrake on is at least 警告")
 def i26(c: Case) -> bool:
-    if c.moving and c.running and c.state.gear in ("空挡", "N挡") and c.level != "危险":
+    if c.moving and c.running and not c.in_gear and c.level != "危险" and c.state.gear in ("空挡", "N挡"):
         return True
-    return c.moving and c.state.handbrake == "拉起" and c.level == "提示"
+    return c.moving and c.level == "提示" and c.state.handbrake == "拉起"
 
 
 @_never("I27", "打火启动 only if 熄火, door shut, belt on, lever in 空挡/P/N or put there before")
@@ -240,14 +284,16 @@ def i30(c: Case) -> bool:
 
 @_never("I31", "放下手刹 of a still car only with the brake down or 半联动")
 def i31(c: Case) -> bool:
-    held = c.state.brake == "踩下" or c.state.clutch == "半联动" or "踩下刹车" in c.said
-    return not c.moving and "放下手刹" in c.said and not held
+    if c.moving or "放下手刹" not in c.said or "踩下刹车" in c.said:
+        return False
+    return c.state.brake != "踩下" and c.state.clutch != "半联动"
 
 
 @_never("I32", "still, running, nothing holds the car and it does not pull away: 踩下刹车")
 def i32(c: Case) -> bool:
-    loose = not c.moving and c.running and c.state.handbrake == "放下" and c.state.brake == "未踩"
-    return loose and not c.steps.says("平稳起步", "踩下刹车")
+    if c.moving or not c.running or c.steps.says("平稳起步", "踩下刹车"):
+        return False
+    return c.state.handbrake == "放下" and c.state.brake == "未踩"
 
 
 @_never("I33", "door, belt or handbrake is so already")
@@ -269,10 +315,11 @@ def i34(c: Case) -> bool:
 
 @_never("I35", "a sound car at a fit speed is not 危险")
 def i35(c: Case) -> bool:
-    sound = c.running and c.secured and c.state.handbrake == "放下" and c.state.speed == "适中"
-    forward = c.in_gear and not c.reversing
+    if c.level != "危险" or not (c.running and c.secured and c.in_gear) or c.reversing:
+        return False
+    fit = c.state.handbrake == "放下" and c.state.speed == "适中"
     both = c.state.brake == c.state.accelerator == "踩下"
-    return c.level == "危险" and sound and forward and not both and c.state.item != "上车准备"
+    return fit and not both and c.state.item != "上车准备"
 
 
 # --- speed and items ---
@@ -294,7 +341,7 @@ def i36(c: Case) -> bool:
 
 @_never("I37", "轻踩油门 while moving where slowing down is required")
 def i37(c: Case) -> bool:
-    return c.moving and c.state.item in STRICT_ITEMS and "轻踩油门" in c.said
+    return c.moving and "轻踩油门" in c.said and c.state.item in STRICT_ITEMS
 
 
 @_never("I38", "an action for a moving car, said to a still one")
@@ -304,34 +351,35 @@ def i38(c: Case) -> bool:
 
 @_never("I39", "曲线行驶: 平稳停车 only at 危险")
 def i39(c: Case) -> bool:
-    return c.state.item == "曲线行驶" and "平稳停车" in c.said and c.level != "危险"
+    return "平稳停车" in c.said and c.level != "危险" and c.state.item == "曲线行驶"
 
 
 @_never("I40", "上车准备, and 靠边停车 when still: no pulling away, no 打火启动")
 def i40(c: Case) -> bool:
-    stays = c.state.item == "上车准备" or (c.state.item == "靠边停车" and not c.moving)
-    return stays and c.steps.says("平稳起步", "打火启动")
+    if not c.steps.says("平稳起步", "打火启动"):
+        return False
+    return c.state.item == "上车准备" or (c.state.item == "靠边停车" and not c.moving)
 
 
 @_never("I41", "坡道, still, handbrake off, not yet at 1挡 and 半联动: 拉起手刹")
 def i41(c: Case) -> bool:
-    if c.moving or c.state.item != "坡道定点停车和起步" or c.state.handbrake == "拉起":
+    if c.moving or not (c.running and c.secured) or "拉起手刹" in c.said:
         return False
-    ready = c.running and c.secured and c.state.accelerator == "未踩"
-    waits = c.state.gear == "空挡" or (c.state.gear == "1挡" and c.state.clutch == "踩下")
-    return ready and waits and "拉起手刹" not in c.said
+    if c.state.item != "坡道定点停车和起步" or c.state.handbrake == "拉起" or c.state.accelerator != "未踩":
+        return False
+    return c.state.gear == "空挡" or (c.state.gear == "1挡" and c.state.clutch == "踩下")
 
 
 @_never("I42", "平稳停车 only in 科目二, 靠边停稳 only in 科目三, at most one turn signal")
 def i42(c: Case) -> bool:
-    if c.steps.says("靠边停稳" if c.state.site == "科目二" else "平稳停车"):
+    if len(c.said & SIGNALS) > 1:
         return True
-    return len(c.said & SIGNALS) > 1
+    return c.steps.stops and c.steps.says("靠边停稳" if c.state.site == "科目二" else "平稳停车")
 
 
 @_never("I43", "关闭发动机 only with the handbrake on, or 拉起手刹 before it")
 def i43(c: Case) -> bool:
-    return c.state.handbrake == "放下" and not c.steps.ordered(frozenset({"拉起手刹"}), "关闭发动机")
+    return not c.steps.ordered(frozenset({"拉起手刹"}), "关闭发动机") and c.state.handbrake == "放下"
 
 
 # --- lights ---
@@ -345,6 +393,8 @@ def i44(c: Case) -> bool:
 
 @_never("I45", "the light that the item wants at night")
 def i45(c: Case) -> bool:
+    if not c.steps.lights and (c.level != "提示" or not c.running):
+        return False
     item = c.state.item
     parking = item == "靠边停车" and not c.moving
     if (item == "会车" or item in JUNCTION_ITEMS) and "交替远近光" in c.said:

@@ -6,6 +6,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
+from operator import add, attrgetter
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -31,6 +34,8 @@ def read_line(text: str, model: type[State]) -> State:
     Raises ``InputError`` with every fault at once: missing, repeated or unknown features, unknown values, and
     impossible combinations of the values that could be read; a text without any feature is one fault.
     """
+    if model is VehicleState and (canonical := _canonical(text)):
+        return cast(State, canonical)
     check_length(text, model)
     features, faults = features_of(model), list[Fault]()
     found: dict[str, list[str]] = {}
@@ -48,6 +53,46 @@ def read_line(text: str, model: type[State]) -> State:
     if not found.keys() & features.keys():
         raise _refused(model, [_foreign(shown(text) or "(empty)", model)])
     return _judged({name: given[0] for name, given in found.items()}, model, faults)
+
+
+_ATTRIBUTES = tuple(VehicleState.model_fields)
+
+
+def _canonical(text: str) -> VehicleState | None:
+    """The state of a line as `write_line` writes it, some ten times as fast; None for any other text."""
+    pieces = text[len(OPENING) : -len(CLOSING)].split("; ")
+    known = _pieces()
+    if len(pieces) != len(known) or not (text.startswith(OPENING) and text.endswith(CLOSING)):
+        return None
+    found = list(map(dict.get, known, pieces))
+    site, item, vehicle, gear, _, _, _, _, clutch, *_ = found
+    if None in found or not _are_possible(site, item, vehicle, gear, clutch):
+        return None
+    made = VehicleState.__new__(VehicleState)
+    made.__setstate__(
+        {
+            "__dict__": dict(zip(_ATTRIBUTES, found, strict=True)),
+            "__pydantic_fields_set__": set(_ATTRIBUTES),
+            "__pydantic_extra__": None,
+            "__pydantic_private__": None,
+        }
+    )
+    return made
+
+
+@cache
+def _pieces() -> list[dict[str, str]]:
+    """For every feature in its order: each ``特征:值`` and its value."""
+    features = features_of(VehicleState).items()
+    return [{f"{name}:{value}": value for value in feature.values} for name, feature in features]
+
+
+@cache
+def _are_possible(site: str, item: str, vehicle: str, gear: str, clutch: str) -> bool:
+    """Whether these go together: no other features of `VehicleState` can contradict each other."""
+    return not VehicleState.contradictions(
+        {"场地类型": site, "当前项目": item, "车辆类型": vehicle, "挡位": gear, "离合": clutch}
+    )
 
 
 def read_record(record: Mapping[str, JsonValue], model: type[State]) -> State:
@@ -73,8 +118,15 @@ def check_length(text: str, model: type[VehicleState]) -> None:
 
 def write_line(state: VehicleState) -> str:
     """The canonical line of a state: fixed order, ``; `` between pairs, half-width punctuation."""
-    features = features_of(type(state)).items()
-    return OPENING + "; ".join([f"{name}:{getattr(state, known.attribute)}" for name, known in features]) + CLOSING
+    names, values = _columns(type(state))
+    return OPENING + "; ".join(map(add, names, values(state))) + CLOSING
+
+
+@cache
+def _columns(model: type[VehicleState]) -> tuple[list[str], attrgetter[tuple[str, ...]]]:
+    """Each feature's name with its colon, and what reads all values of a state in the same order."""
+    features = features_of(model)
+    return [f"{name}:" for name in features], attrgetter(*(known.attribute for known in features.values()))
 
 
 def _judged(given: Mapping[str, str], model: type[State], faults: list[Fault]) -> State:
@@ -109,8 +161,8 @@ def _foreign(found: str, model: type[VehicleState]) -> Fault:
 
 def _plain(text: str) -> str:
     """Half-width forms, no white space and no invisible characters: neither occurs in a feature or value."""
-    half = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in half if not c.isspace() and unicodedata.category(c) != "Cf")
+    half = "".join(unicodedata.normalize("NFKC", text).split())
+    return half if half.isprintable() else "".join(c for c in half if unicodedata.category(c) != "Cf")
 
 
 def _body(line: str, faults: list[Fault]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from drivecoach.batch.answerer import WINDOW, Answerer
 from drivecoach.batch.hosts import TRIES, Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.level import Level
+from drivecoach.chat import Message
 from drivecoach.domains.driving import DRIVING
-from drivecoach.errors import RuntimeFailure, StorageError
+from drivecoach.errors import InputError, RuntimeFailure, StorageError
 from drivecoach.infer import ASKS, Engine, Guard, Outcome, Question
-from drivecoach.runtime import Again, Busy, Down
+from drivecoach.runtime import Again, Busy, Completion, Down
 from tests.support.fault_server import UNSAFE
-from tests.support.scripted_runtime import ScriptedRuntime, right
+from tests.support.scripted_runtime import Reply, ScriptedRuntime, right
 
 STATES = [
     state
@@ -45,6 +46,63 @@ def test_outcomes_come_in_order_and_identical_states_are_asked_once() -> None:
     assert [outcome.input for outcome in outcomes] == rows
     assert all(outcome.status == "valid" for outcome in outcomes)
     assert len(runtime.asked) == 20
+
+
+class InChunks(ScriptedRuntime):
+    """Takes many questions in one call."""
+
+    together = 8
+
+    def __init__(self, answer: Callable[[str, int | None], Reply] = right) -> None:
+        super().__init__(answer, slots=2)
+        self.sizes: list[int] = []
+
+    def generate_all(
+        self, questions: Sequence[tuple[str, Sequence[Message], bool]]
+    ) -> list[Completion | InputError]:
+        time.sleep(0.005)  # the others come meanwhile
+        self.sizes.append(len(questions))
+        return [self._one(*question) for question in questions]
+
+    def _one(self, user: str, history: Sequence[Message], think: bool) -> Completion | InputError:
+        try:
+            return self.generate(user, history, think=think)
+        except InputError as error:
+            return error
+
+
+def test_a_runtime_that_takes_many_at_once_gets_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivecoach.batch.answerer.THREADS", 4)
+
+    def answer(user: str, seed: int | None) -> Reply:
+        if user == LINES[5]:
+            return InputError("too long", hint="")
+        return UNSAFE if user == LINES[70] and not seed else right(user, seed)
+
+    runtime = InChunks(answer)
+    journal = Journal(None, DRIVING, {})
+    outcomes = list(answerer(runtime, journal=journal).answer_all(LINES * 2))
+    assert [outcome.input for outcome in outcomes] == LINES * 2
+    failed = {outcome.input: outcome.reason for outcome in outcomes if outcome.status != "valid"}
+    assert failed == {LINES[5]: "too long"}
+    assert runtime.sizes and 1 < max(runtime.sizes) <= 8
+    assert [asked.seed for asked in runtime.asked if asked.user == LINES[70]] == [None, 1], "asked again, alone"
+    assert journal.count() == len(LINES) - 1
+
+
+def test_what_stops_a_call_for_many_stops_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivecoach.batch.answerer.THREADS", 4)
+
+    class Broken(InChunks):
+        def generate_all(self, questions: object) -> list[Completion | InputError]:
+            raise RuntimeFailure("the model is gone", hint="")
+
+    def slow(user: str, seed: int | None) -> str:
+        time.sleep(0.01)
+        return right(user, seed)
+
+    with pytest.raises(RuntimeFailure, match="the model is gone"):
+        list(answerer(Broken(slow)).answer_all(LINES))
 
 
 def test_bad_input_is_a_failed_row_and_asks_nobody() -> None:
@@ -226,7 +284,7 @@ def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> Non
     with Journal(path, DRIVING, {"model": "a"}) as journal:
         with pytest.raises(StorageError, match="another process"):
             Journal(path, DRIVING, {"model": "a"})
-        journal.put("状态", Outcome(1, "状态", "valid"))
+        journal.put([("状态", Outcome(1, "状态", "valid"))])
     with pytest.raises(StorageError, match="other settings"):
         Journal(path, DRIVING, {"model": "b"})
     path.write_bytes(b"not a database, but long enough to be read as one" * 40)
@@ -237,7 +295,7 @@ def test_a_journal_of_another_model_or_process_is_refused(tmp_path: Path) -> Non
 def test_a_journal_without_answers_belongs_to_nobody(tmp_path: Path) -> None:
     Journal(tmp_path / "j", DRIVING, {"model": "mistyped"}).close()
     with Journal(tmp_path / "j", DRIVING, {"model": "b"}) as journal:
-        journal.put("状态", Outcome(1, "状态", "valid"))
+        journal.put([("状态", Outcome(1, "状态", "valid"))])
     with pytest.raises(StorageError, match="other settings"):
         Journal(tmp_path / "j", DRIVING, {"model": "mistyped"})
 

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     """A journal that holds one answer."""
     found = tmp_path / "o.jsonl.journal"
     with Journal(found, DRIVING, {"model": "m"}) as journal:
-        journal.put(LINE, Outcome(1, LINE, "valid", ANSWER))
+        journal.put([(LINE, Outcome(1, LINE, "valid", ANSWER))])
     return found
 
 

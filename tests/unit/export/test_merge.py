@@ -1,9 +1,10 @@
-"""Merging refuses an adapter that is missing, damaged, or was made for another base."""
+"""Merging gives what PEFT gives, and refuses an adapter that is missing, damaged, or was made for another base."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +71,46 @@ def test_a_damaged_adapter_is_refused(damage: str, adapted: tuple[Path, Path], t
     with pytest.raises(ModelError) as caught:
         merge(BaseConfig(source="local", name=str(base)), copy, tmp_path / "out")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "shards"),
+    [
+        ({}, True),
+        ({"use_rslora": True, "lora_alpha": 7}, False),
+        ({"use_dora": True}, False),
+        ({"rank_pattern": {"v_proj": 3}}, False),
+    ],
+    ids=str,
+)
+def test_tensor_by_tensor_gives_what_peft_gives(
+    settings: dict[str, Any], shards: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = tiny_base("qwen3", tmp_path / "base")
+    model = AutoModelForCausalLM.from_pretrained(base).to(torch.bfloat16)
+    (base / "model.safetensors").unlink()
+    model.save_pretrained(base, max_shard_size="40KB" if shards else "1GB")
+    assert len(list(base.glob("*.safetensors"))) > 1 or not shards
+    names = ["q_proj", "v_proj", "down_proj"]
+    torch.manual_seed(1)
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=names, init_lora_weights=False, **settings))
+    adapted.save_pretrained(tmp_path / "adapter")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "adapter")
+    config = BaseConfig(source="local", name=str(base))
+    merge(config, tmp_path / "adapter", tmp_path / "streamed")
+    monkeypatch.setattr("drivecoach.train.bases.stored", lambda base: {})
+    merge(config, tmp_path / "adapter", tmp_path / "peft")
+    streamed, peft = (load_file(tmp_path / name / "model.safetensors") for name in ("streamed", "peft"))
+    assert streamed.keys() == peft.keys()
+    for key, tensor in peft.items():
+        assert tensor.dtype == torch.bfloat16 and torch.equal(streamed[key], tensor), key
+    assert {path.name for path in (tmp_path / "streamed").iterdir()} == {
+        path.name for path in (tmp_path / "peft").iterdir()
+    }
+    for name in ("config.json", "generation_config.json"):
+        assert (tmp_path / "streamed" / name).read_text() == (tmp_path / "peft" / name).read_text()

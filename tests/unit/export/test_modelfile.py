@@ -15,9 +15,8 @@ from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.load import load_domain
 from drivecoach.errors import RecipeError
 from drivecoach.export.about import license_text, origins
-from drivecoach.export.modelfile import go_template, render
+from drivecoach.export.modelfile import go_template, make_chat, render
 from drivecoach.export.proof import thinks
-from drivecoach.pipeline import make_chat
 from tests.support.go_template import rendered
 
 ROOT = Path(__file__).parents[3]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -187,6 +188,20 @@ def test_settings_out_of_range_are_a_400_for_openai_clients_too(server: str) -> 
 def connections(server: str, count: int) -> list[socket.socket]:
     host, port = server.removeprefix("http://").split(":")
     return [socket.create_connection((host, int(port)), timeout=20) for _ in range(count)]
+
+
+def test_a_head_without_end_is_refused(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Protocol, "head_seconds", 600)
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        sent = 0
+        client.sendall(b"GET / HTTP/1.1\r\nX: ")
+        with suppress(OSError):  # closed while more is sent
+            while sent < 64 << 20:  # more than any buffer between the two
+                sent += client.send(b"x" * (1 << 16))
+    assert sent < 64 << 20
 
 
 def test_connections_that_never_finish_a_head_are_closed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivecoach.domains.driving import DRIVING, Instruction, VehicleState
-from drivecoach.domains.driving.case import spoken_operations
-from drivecoach.domains.driving.invariants import INVARIANTS
+from drivecoach.domains.driving.case import Case, flags_of, spoken_operations
+from drivecoach.domains.driving.invariants import INVARIANTS, violations
 from drivecoach.domains.driving.words import ACTIONS
-from tests.support.driving import ATTRIBUTES, FEATURES
+from tests.support.driving import ATTRIBUTES, FEATURES, lines
+
+STATES = [DRIVING.read_input(line) for line in lines(300)]
+TAUGHT = [DRIVING.teach(state) for state in STATES]
 
 BASE = "科目三 直线行驶 手动挡 3挡 放下 打火 系上 关闭 未踩 未踩 未踩 适中 白天"
 AUTOMATIC = "车辆类型:自动挡 挡位:D挡 离合:无"
@@ -158,3 +163,14 @@ def test_what_a_sentence_asks_for(speech: str, features: set[str]) -> None:
 def test_violations_read_as_a_sentence() -> None:
     state, instruction = changed(""), Instruction(actions=("关好车门",), level="提示", speech="关好门")
     assert [str(v) for v in DRIVING.violations(state, instruction)] == ["I33: door, belt or handbrake is so already"]
+
+
+@given(st.data())
+def test_what_an_instruction_decides_alone_is_decided_as_by_every_check(data: st.DataObject) -> None:
+    state = data.draw(st.sampled_from(STATES))
+    actions = data.draw(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=4, unique=True))
+    taught = data.draw(st.sampled_from(TAUGHT))
+    said = Instruction(actions=tuple(actions), level=data.draw(st.sampled_from(DRIVING.levels)), speech=taught.speech)
+    for instruction in (said, taught):
+        case = Case(state, instruction, flags_of(state))
+        assert violations(state, instruction) == [text for text, broken in INVARIANTS.values() if broken(case)]

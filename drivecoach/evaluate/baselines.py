@@ -58,7 +58,10 @@ def compare_baselines(target: Target, questions: Questions, base: str | None = N
         ways["nearest training pair"] = (_nearest(domain, train), "by the number of fields that differ (Hamming)")
         ways |= _trees(domain, train)
     if domain.has_teacher:
-        ways["rules"] = (lambda cases: [_taught(domain, case) for case in cases], "the domain's teacher")
+        ways["rules"] = (
+            lambda cases: [_taught(domain, case) for case in cases],
+            "the domain's teacher, who also says what is right of uniform and hard",
+        )
     if base is not None:
         ways |= _untuned(target, base, questions.train)
     tables: list[BaselineTable] = []
@@ -86,7 +89,7 @@ def told_baselines(found: Baselines) -> Iterator[tuple[str, str]]:
         lines = []
         for row in table.rows:
             below = "" if row.below is None else f", {row.below:,} below"
-            cost = "" if row.milliseconds is None else f", {row.milliseconds:.3g} ms"
+            cost = "" if row.milliseconds is None else f", {max(row.milliseconds, 0.001):.3f} ms"
             exact = f"{row.exact.share:.2%} ({row.exact.low:.2%} to {row.exact.high:.2%})"
             lines.append(f"{row.name}: exact {exact}{below}{cost}")
         yield f"{table.split} ({table.rows[0].exact.rows:,})", "\n".join(lines)
@@ -121,10 +124,10 @@ def _verdict(table: BaselineTable) -> Iterator[str]:
     for row in others:
         assert row.against is not None  # noqa: S101
         if row.against.second >= row.against.first or not row.against.differ:
-            better = "answers better" if row.against.differ else "answers as well, as far as these rows can tell"
+            better = "better" if row.against.differ else "as good, as far as these rows can tell"
             yield (
-                f"{table.split}: {row.name} {better} ({row.exact.share:.2%}, the model {model.exact.share:.2%}, "
-                f"McNemar p {row.against.p_value:.2g}): where its inputs are all that is asked, it would do"
+                f"{table.split}, {row.name}: {better} ({row.exact.share:.2%}, the model {model.exact.share:.2%}, "
+                f"McNemar p {row.against.p_value:.2g}), so it would do where only such inputs are asked"
             )
     if not any(row.against and row.against.second >= row.against.first for row in others):
         best = max(others, key=lambda row: row.exact.share)

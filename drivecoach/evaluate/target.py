@@ -94,6 +94,11 @@ def open_target(name: str, domain: str | None = None, host: str | None = None, *
             )
         return _weights(name, path, run, domain)
     if kind == "llamacpp":
+        if not path.exists() and path.suffix != ".gguf":
+            raise ModelError(
+                f"nothing is at {name}: no run folder, no folder of weights and no GGUF file",
+                hint="train first: drivecoach train RECIPE; or name a GGUF file, ollama:NAME, or rules",
+            )
         return _gguf(name, Path(name.removeprefix("llamacpp:")), domain, host)
     return _served(name, kind, domain, host, timeout)
 

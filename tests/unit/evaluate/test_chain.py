@@ -105,7 +105,7 @@ def test_simpler_ways_answer_the_models_own_questions() -> None:
     rules = rows["rules"].against
     assert rules is not None and (rules.first, rules.second) == (0, 6) and rules.differ
     said = dict(told_baselines(found))["plainly"]
-    assert "test: rules answers better" in said and "test: majority answer answers as well" in said
+    assert "test, rules: better (" in said and "test, majority answer: as good" in said
     with pytest.raises(ModelError, match="is not known, so nothing can learn"):
         compare_baselines(target, Questions({"test": cases}, [], []))
 

@@ -79,7 +79,8 @@ def test_what_is_no_target_is_said_with_what_is_one(run: Path, tmp_path: Path) -
     lost = tmp_path / "lost"
     shutil.copytree(run / "export/merged", lost)
     wrong = {
-        str(tmp_path / "none"): "no model at",
+        str(tmp_path / "none"): "nothing is at .*no run folder",
+        str(tmp_path / "none.gguf"): "no model at",
         str(tmp_path): "neither a run folder nor a folder of weights",
         str(lost): "lies in no run folder",
     }

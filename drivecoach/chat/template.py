@@ -86,7 +86,7 @@ class Chat:
                 message = {"role": message["role"], "content": f"{joined.pop()['content']}\n\n{message['content']}"}
             joined.append(message)
         said = [message for message in joined if message["content"] or message["role"] != "system"]
-        opened = self.family.render(said, answer=True)
+        opened = self.family.prompt(said)
         return opened if think or self.thinking == "strip" else opened + NO_THINKING
 
     def completion(self, output: str, *, think: bool = True) -> str:

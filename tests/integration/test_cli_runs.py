@@ -115,6 +115,7 @@ def test_evaluate_names_the_pairs_that_say_something_else_than_the_rules(
     result = run("evaluate", "runs/r")
     assert "3 of 30 pairs say something else than the rules of blinds" in result.out
     assert "warning: compared with the rules, though 3 of 30 pairs say something else" in result.out
+    assert "| uniform | " in (tmp_path / "runs/r/export/README.md").read_text(encoding="utf-8"), "the model card"
     found = [json.loads(line) for line in (tmp_path / "runs/r/evaluate/differences.jsonl").read_text().splitlines()]
     assert {row["input"] for row in found} == {pairs[place]["input"] for place in changed}
     scores = Evaluation.model_validate(json.loads(run("tune", "r.yaml", "--json").out)["evaluate"]).root

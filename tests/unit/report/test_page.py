@@ -28,6 +28,8 @@ from drivecoach.report.answers import case, fields, shown
 from drivecoach.report.data import render
 from drivecoach.report.words import milliseconds, percent, size
 from tests.support.command import Run, refused, run  # noqa: F401
+from tests.support.measured_runs import states, write_certificate
+from tests.support.runs import make_run
 from tests.support.thermostat import THERMOSTAT
 
 HOSTILE = [
@@ -171,3 +173,33 @@ def test_what_is_no_run_is_said(run: Run, tmp_path: Path) -> None:  # noqa: F811
     refused(run("report", tmp_path / "none"), "no run folder")
     refused(run("compare", tmp_path / "none", tmp_path / "other"), "no run folder")
     assert not (tmp_path / "report").exists()
+
+
+def test_a_run_of_which_little_is_known_says_which_command_makes_the_rest(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "m.gguf").write_bytes(b"no model")
+    bare = make_run(tmp_path / "bare", tmp_path / "m.gguf", [])
+    recipe = json.loads((bare.folder / "recipe.json").read_text("utf-8"))
+    (tmp_path / "begun").mkdir()
+    recipe |= {"name": "begun", "domain": "text"}
+    (tmp_path / "begun/recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    done = run("report", bare.folder, tmp_path / "begun", "-o", tmp_path / "page")
+    assert done.code == 0, done
+    text = "".join(Read((tmp_path / "page/index.html").read_text("utf-8")).text)
+    for command in ("verify", "evaluate", "export", "train"):
+        assert f"drivecoach {command} " in text
+    assert f"drivecoach verify {bare.folder}" in text
+    assert f"drivecoach verify {tmp_path / 'begun'}" not in text, "texts cannot all be counted"
+
+
+def test_a_certificate_that_was_edited_or_is_of_another_model_is_not_shown(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "m.gguf").write_bytes(b"no model")
+    made = make_run(tmp_path / "mine", tmp_path / "m.gguf", [])
+    asked = states(4)
+    write_certificate(made.folder, made.quantized, asked, set())
+    assert run("report", made.folder, "-o", tmp_path / "page").code == 0
+    assert "every input verified, all right" in (tmp_path / "page/index.html").read_text("utf-8")
+    file = made.folder / "verify/certificate.json"
+    file.write_text(file.read_text("utf-8").replace('"below": 0', '"below": 1'), encoding="utf-8")
+    assert run("report", made.folder, "-o", tmp_path / "page").code == 0
+    html = (tmp_path / "page/index.html").read_text("utf-8")
+    assert "every input verified, all right" not in html and "was edited" in html

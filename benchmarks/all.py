@@ -21,6 +21,7 @@ SCRIPTS: dict[str, bool] = {
     "judge": True,
     "answer": True,
     "serve_load": True,
+    "live": True,
     "scaling": True,
     "train_nano": False,
     "train_lora": False,

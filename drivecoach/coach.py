@@ -15,7 +15,6 @@ from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.journal import Journal
 from drivecoach.batch.run import Settings
 from drivecoach.domain import Domain
-from drivecoach.domain.form import ModelForm
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import AnswerError, ModelError
 from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question, check_guard
@@ -27,6 +26,7 @@ from drivecoach.verify.coverage import least_confidence
 if TYPE_CHECKING:
     from drivecoach.domains.driving import Answer as DrivingAnswer
     from drivecoach.domains.driving import VehicleState
+    from drivecoach.live import LiveSession
 
 PATIENCE = 10.0
 """Seconds that a server may be away before an answer is given up."""
@@ -83,9 +83,7 @@ class Coach(Generic[Input, Answer]):
         min_confidence: float | Literal["auto"] | None = None,
     ) -> None:
         if not isinstance(model, str | Path):
-            raise ModelError(
-                f"{model!r} names no model", hint="give the path of a GGUF file, ollama:NAME, or rules"
-            )
+            raise ModelError(f"{model!r} names no model", hint="give the path of a GGUF file, ollama:NAME, or rules")
         check_guard(guard)
         patience = min(timeout, PATIENCE)
         if domain is not None and model == RULES:
@@ -118,7 +116,7 @@ class Coach(Generic[Input, Answer]):
         Raises InputError for what is no input of the domain, AnswerError when the model gives no answer,
         RuntimeFailure when no server answers.
         """
-        read = self.domain.read_input(self._text(value))
+        read = self.domain.read_input(self.domain.text_of(value))
         return self._reply(self._engine.settle(read, Question(self.domain.write_input(read))))
 
     def ask_many(self, values: Iterable[Input | str | Mapping[str, object]]) -> Iterator[Answer | AnswerError]:
@@ -135,7 +133,7 @@ class Coach(Generic[Input, Answer]):
     def outcomes(self, values: Iterable[Input | str | Mapping[str, object]]) -> Iterator[Outcome[Answer]]:
         """All that is known of each answer: status, violations, reason, reasoning, source, seconds; in order."""
         with Journal(None, self.domain, {}) as journal:
-            yield from Answerer(self._hosts, self._engine, journal).answer_all(map(self._text, values))
+            yield from Answerer(self._hosts, self._engine, journal).answer_all(map(self.domain.text_of, values))
 
     async def aask(self, value: Input | str | Mapping[str, object]) -> Answer:
         """`ask`, without blocking the event loop."""
@@ -149,6 +147,18 @@ class Coach(Generic[Input, Answer]):
         while (found := await asyncio.to_thread(next, answers, None)) is not None:
             yield found
 
+    def live(self, **settings: object) -> LiveSession:
+        """A session for the states of one car, inside an event loop; ``settings`` are those of `live.Settings`.
+
+        Raises RecipeError for settings that there are not, and for a domain that does not say what is spoken.
+        """
+        from drivecoach.live import LiveSession, read_settings
+
+        async def ask(text: str, value: object) -> Outcome[Answer]:
+            return await asyncio.to_thread(self._engine.settle, cast(Input, value), Question(text))
+
+        return LiveSession(self.domain, ask, read_settings(settings))
+
     def close(self) -> None:
         """Free the model or drop the connections."""
         self._hosts.close()
@@ -160,16 +170,6 @@ class Coach(Generic[Input, Answer]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _text(self, value: Input | str | Mapping[str, object]) -> str:
-        if isinstance(value, str):
-            return value
-        if isinstance(value, Mapping):
-            return self.domain.record_text(value)
-        form = self.domain.input
-        if isinstance(form, ModelForm) and not isinstance(value, form.model):
-            return repr(value)  # no input, which its reader says in the domain's words
-        return self.domain.write_input(value)
 
     def _reply(self, outcome: Outcome[Answer]) -> Answer:
         if outcome.answer is None:

@@ -42,6 +42,7 @@ VERBS = {
     "infer": "ask:infer",
     "explain": "rules:explain",
     "rules": "rules:rules",
+    "live": "live:live",
     "serve": "serve:serve",
 }
 """A verb to its module in this package and its function there, or its Typer app where it has verbs of its own."""

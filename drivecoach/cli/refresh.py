@@ -16,7 +16,7 @@ def refresh(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when a file differs.")] = False,
     root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
 ) -> None:
-    """Write datasets/, docs/driving-rules.md, schemas/ and modelfiles/ anew from the code, and say what changed."""
+    """Write datasets/, docs/driving-rules.md, docs/drives.md, schemas/ and modelfiles/ anew from the code."""
     from drivecoach.generated import generated_files
 
     faults = []

@@ -71,8 +71,8 @@ class Domain(Generic[Input, Answer]):
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
     text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
-    and `level` (how grave an answer is), ``about`` and ``not_for`` (what a card says), ``map_by`` and ``expectations``
-    (what an evaluation looks at), or how inputs and answers are read and written.
+    and `level` (how grave an answer is), `spoken` (what a voice says), ``about`` and ``not_for`` (what a card says),
+    ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs and answers are read and written.
 
     Raises RecipeError for a name that is no file name, for models that cannot be written in one canonical way, and for
     a ``map_by`` that is no closed field.
@@ -154,6 +154,16 @@ class Domain(Generic[Input, Answer]):
         named = self.input.rename({str(key): value for key, value in record.items() if key})
         return json.dumps(named, ensure_ascii=False, default=str)
 
+    def text_of(self, given: Input | str | Mapping[str, object]) -> str:
+        """The text of an input that came as text, as a record, or as the domain's model; it is not judged here."""
+        if isinstance(given, str):
+            return given
+        if isinstance(given, Mapping):
+            return self.record_text(given)
+        if isinstance(self.input, ModelForm) and not isinstance(given, self.input.model):
+            return repr(given)  # no input, which its reader says in the domain's words
+        return self.write_input(given)
+
     def record_keys(self) -> list[list[str]]:
         """The keys that a record must have, once for every set of names that is understood."""
         node = self.input.node
@@ -182,6 +192,15 @@ class Domain(Generic[Input, Answer]):
             f"the domain {self.name} names levels and does not say which one an answer has",
             hint=f"override level(answer) in {type(self).__name__}; it returns one of: {', '.join(self.levels)}",
         )
+
+    def spoken(self, answer: Answer) -> str:
+        """The sentence of an answer that a voice says: all of it where answers are text, else a subclass says which."""
+        return str(answer)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it is known what is spoken."""
+        return self.answer.node.kind == "text" or type(self).spoken is not Domain.spoken
 
     def is_below(self, given: Answer, right: Answer) -> bool:
         """Whether ``given`` errs on the dangerous side: its level is below that of the ``right`` answer."""

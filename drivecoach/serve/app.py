@@ -19,6 +19,7 @@ from drivecoach.serve.api import Api
 from drivecoach.serve.coach import CoachApi
 from drivecoach.serve.current import Current
 from drivecoach.serve.limits import LIMITS, Limits
+from drivecoach.serve.live import LiveApi
 from drivecoach.serve.metrics import Metrics, Watch
 from drivecoach.serve.middleware import Body, Key, LocalHost, Origin
 from drivecoach.serve.openapi import describe
@@ -40,10 +41,13 @@ def make_app(
     """
     metrics = Metrics(current)
     api = Api(current, f"{__version__}-drivecoach")
+    live = LiveApi(current, limits, metrics.count)
+    metrics.watch_live(lambda: len(live.sessions), lambda: live.readers)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        live.close()
         current.close()
 
     async def described(_: Request) -> Response:
@@ -51,6 +55,7 @@ def make_app(
 
     routes = [
         *CoachApi(current, limits, metrics.count).routes(),
+        *live.routes(),
         Route("/openapi.json", described, methods=["GET"]),
         *metrics.routes(),
         *api.routes(),
@@ -66,12 +71,14 @@ def make_app(
     if not any_host:
         middleware.append(Middleware(LocalHost))
     middleware += [Middleware(Origin, origins=origins), Middleware(Body, limits=limits)]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=middleware,
         exception_handlers={WireError: _refused, HTTPException: _no_route},
         lifespan=lifespan,
     )
+    app.state.stopping = live.close
+    return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:

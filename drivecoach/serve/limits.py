@@ -18,6 +18,14 @@ class Limits:
     """How long one answer may take, waiting included."""
     body_seconds: float = 30.0
     """How long a client may take to send the body of its request."""
+    sessions: int = 64
+    """Live sessions at once."""
+    readers: int = 128
+    """Clients that read events at once, of all sessions together."""
+    idle_seconds: float = 60.0
+    """After how long without a state a live session ends."""
+    read_seconds: float = 30.0
+    """How long a client may take to read what it was sent of a session's events."""
 
 
 LIMITS = Limits()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -43,6 +44,11 @@ class Metrics:
         ):
             Gauge(name, text, registry=here).set_function(value)
         self.model = Gauge("drivecoach_model", "1 for the model that is served.", ["name", "sha256"], registry=here)
+
+    def watch_live(self, sessions: Callable[[], float], readers: Callable[[], float]) -> None:
+        """Show how many live sessions there are, and how many clients read their events."""
+        Gauge("drivecoach_live_sessions", "Live sessions.", registry=self.registry).set_function(sessions)
+        Gauge("drivecoach_live_readers", "Clients that read events.", registry=self.registry).set_function(readers)
 
     @property
     def is_ready(self) -> bool:
@@ -108,7 +114,9 @@ class Watch:
             raise
         finally:
             seconds = time.perf_counter() - start
-            path = scope["path"] if scope["path"] in self.paths else "(other)"
+            route = scope.get("route")  # by its pattern: the name of a session is a text of the client's
+            path = getattr(route, "path", scope["path"])
+            path = path if path in self.paths else "(other)"
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self.metrics.requests.labels(path, status).inc()
             self.metrics.seconds.labels(path).observe(seconds)

@@ -1,4 +1,4 @@
-"""The OpenAPI description of /coach, made from the domain's schemas: what goes in, what comes out, what is refused."""
+"""The OpenAPI description of /coach and /live, made from the domain's schemas: what goes in, and what comes out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from typing import Any, cast, get_args
 from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domain.form import ModelForm
 from drivecoach.infer import Status
+from drivecoach.live import Settings
 from drivecoach.serve.limits import Limits
 
 _TEXT: JsonObject = {"type": "string"}
+_SESSION: JsonObject = {
+    "name": "session",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+}
 
 
 def describe(domain: AnyDomain, limits: Limits, version: str) -> dict[str, Any]:
@@ -55,6 +62,47 @@ def describe(domain: AnyDomain, limits: Limits, version: str) -> dict[str, Any]:
                         "504": {"description": "the answer took too long", "content": _json(_reference("Error"))},
                     },
                 }
+            },
+            "/live/{session}": {
+                "parameters": [_SESSION],
+                "post": {
+                    "summary": "Begin a live session with settings of its own, or change them",
+                    "requestBody": {"content": _json(Settings.model_json_schema())},
+                    "responses": {**_told("200", "422", "503"), "400": {"description": "a name or body that is none"}},
+                },
+                "delete": {"summary": "End a live session", "responses": _told("200", "404")},
+            },
+            "/live/{session}/state": {
+                "parameters": [_SESSION],
+                "post": {
+                    "summary": "A state of a live session, alone or with its time, or a list of them",
+                    "requestBody": {
+                        "required": True,
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "anyOf": [_timed(state), {"type": "array", "items": _timed(state)}],
+                                }
+                            },
+                            "text/plain": {"schema": _TEXT},
+                        },
+                    },
+                    "responses": {
+                        "202": {"description": "what was taken, and what could not be read"},
+                        "422": {"description": "nothing was taken"},
+                        "503": {"description": "too many live sessions", "content": _json(_reference("Error"))},
+                    },
+                },
+            },
+            "/live/{session}/events": {
+                "parameters": [_SESSION],
+                "get": {
+                    "summary": "What to say and when, as server-sent events (say, silent, trouble, end)",
+                    "responses": {
+                        "200": {"description": "without end", "content": {"text/event-stream": {"schema": _TEXT}}},
+                        "503": {"description": "too many readers", "content": _json(_reference("Error"))},
+                    },
+                },
             },
             "/health": {"get": {"summary": "503 while no requests are taken", "responses": _told("200", "503")}},
             "/metrics": {"get": {"summary": "counters in Prometheus' text form", "responses": _told("200")}},
@@ -122,6 +170,12 @@ def _state(domain: AnyDomain) -> JsonObject:
         "additionalProperties": False,
     }
     return {"anyOf": [*forms, line, under]}
+
+
+def _timed(state: dict[str, Any]) -> dict[str, Any]:
+    seconds: JsonObject = {"type": "number", "minimum": 0, "description": "the sender's clock, in seconds"}
+    with_time = {"type": "object", "properties": {"time": seconds, "state": state}, "required": ["time", "state"]}
+    return {"anyOf": [state, with_time]}
 
 
 def _renamed(schema: JsonObject, names: dict[str, str]) -> JsonObject:

@@ -102,10 +102,11 @@ class Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Loads the model anew on SIGHUP."""
+    """Loads the model anew on SIGHUP, and ends event streams before it stops."""
 
-    def __init__(self, config: uvicorn.Config, reload: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
+    def __init__(self, app: Starlette, reload: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(configure(app))
+        self._stopping: Callable[[], None] = app.state.stopping
         self._reload = reload
         self._reloads: set[asyncio.Task[None]] = set()
 
@@ -113,6 +114,11 @@ class _Server(uvicorn.Server):
         """Listen, and heed the signal."""
         await super().startup(sockets)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Event streams have no end of their own; they are ended, so that the rest is not waited for in vain."""
+        self._stopping()
+        await super().shutdown(sockets)
 
     def _begin(self) -> None:
         task = asyncio.ensure_future(self._reload())
@@ -147,4 +153,4 @@ def run(app: Starlette, listener: socket.socket, reload: Callable[[], Awaitable[
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    _Server(configure(app), reload).run(sockets=[listener])
+    _Server(app, reload).run(sockets=[listener])

@@ -59,7 +59,7 @@ class WorkQueue:
         """
         left = threading.Event()
         future = self._start(lambda: job(left.is_set))
-        gone = asyncio.ensure_future(_gone(receive))
+        gone = asyncio.ensure_future(client_left(receive))
         try:
             watched: set[asyncio.Future[Any]] = {future, gone}
             await asyncio.wait(watched, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -83,7 +83,7 @@ class WorkQueue:
 
         future = self._start(lambda: job(emit, left.is_set))
         future.add_done_callback(lambda _: pieces.put_nowait(None))
-        gone = asyncio.ensure_future(_gone(receive))
+        gone = asyncio.ensure_future(client_left(receive))
         gone.add_done_callback(lambda _: pieces.put_nowait(None))
         end = loop.time() + self._seconds
         try:
@@ -122,7 +122,7 @@ class WorkQueue:
         return WireError(504, f"the answer took longer than {self._seconds:g} s")
 
 
-async def _gone(receive: Receive) -> None:
+async def client_left(receive: Receive) -> None:
     """Returns when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -33,6 +33,7 @@ ORDER = (
     "runtime",
     "infer",
     "batch",
+    "live",
     "evaluate",
     "verify",
     "train",

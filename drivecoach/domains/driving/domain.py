@@ -121,6 +121,10 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
         """提示, 警告 or 危险."""
         return answer.level
 
+    def spoken(self, answer: Given) -> str:
+        """话术."""
+        return answer.speech
+
     # --- the space of states, and what is drawn from it ---
 
     @property

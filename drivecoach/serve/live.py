@@ -1,0 +1,222 @@
+"""``/live/{session}``: states in, what to say out as server-sent events; sessions, readers, memory are bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from drivecoach.errors import RecipeError, RuntimeFailure
+from drivecoach.infer import Outcome
+from drivecoach.live import End, Event, LiveSession, Trouble, read_settings
+from drivecoach.live.replay import record_of
+from drivecoach.serve.coach import Count, as_json, problem
+from drivecoach.serve.current import Current
+from drivecoach.serve.given import read_body, state_text
+from drivecoach.serve.limits import Limits
+from drivecoach.serve.wire import WireError
+from drivecoach.serve.work import client_left
+from drivecoach.text import escaped
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HEARTBEAT = 15.0
+"""Seconds after which a comment is sent where nothing happens, so that nothing on the way takes it for dead."""
+
+
+@dataclass
+class _Kept:
+    """A session, and when it ends for want of states."""
+
+    live: LiveSession
+    mark: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells it from an earlier session of the same name."""
+    idle: asyncio.TimerHandle | None = None
+
+
+class LiveApi:
+    """The sessions of one server."""
+
+    def __init__(self, current: Current, limits: Limits, count: Count) -> None:
+        self.current = current
+        self.limits = limits
+        self.count = count
+        self.sessions: dict[str, _Kept] = {}
+        self.readers = 0
+
+    def routes(self) -> list[Route]:
+        """The session itself, its states, its events."""
+        return [
+            Route("/live/{session}", self.session, methods=["POST", "DELETE"]),
+            Route("/live/{session}/state", self.state, methods=["POST"]),
+            Route("/live/{session}/events", self.events, methods=["GET"]),
+        ]
+
+    async def session(self, request: Request) -> Response:
+        """POST: begin a session, or change its settings. DELETE: end it."""
+        name = _name(request)
+        if request.method == "DELETE":
+            if name not in self.sessions:
+                raise WireError(404, f"there is no session {name}")
+            self._end(name, End.CLOSED)
+            return as_json({"session": name, "ended": True})
+        body = await request.body()
+        given = read_body(body, "application/json") if body.strip() else {}
+        if not isinstance(given, dict):
+            raise WireError(400, 'settings are a JSON object, such as {"voice": "essential"}')
+        try:
+            settings = read_settings(given)
+        except RecipeError as error:
+            return as_json(problem(error), 422)
+        kept = self._kept(name)
+        kept.live.set(settings)
+        return as_json({"session": name, "settings": settings.model_dump()})
+
+    async def state(self, request: Request) -> Response:
+        """One state, or a list of them in their order, each alone or with its time."""
+        name = _name(request)
+        given = read_body(await request.body(), request.headers.get("content-type", ""))
+        states = given if isinstance(given, list) else [given]
+        if len(states) > self.limits.states:
+            raise WireError(413, f"{len(states)} states in one request; {self.limits.states} are allowed")
+        kept = self._kept(name)
+        domain = self.current.served.domain
+        told: list[Event] = []
+        for one in states:
+            record = record_of(one, domain)
+            told += kept.live.put(record.state, record.time)
+        refused = (Trouble.BROKEN, Trouble.DISORDER)
+        troubles = [event for event in told if event.kind == "trouble"]
+        taken = len(states) - sum(event.reason in refused for event in troubles)
+        body = {"session": name, "taken": taken, "troubles": [event.to_json() for event in troubles]}
+        return as_json(body, 202 if taken or not states else 422)
+
+    async def events(self, request: Request) -> Response:
+        """The events from now on, or those after ``Last-Event-ID``; ``0`` stands for the first that is kept."""
+        kept = self._kept(_name(request))
+        if self.readers >= self.limits.readers:
+            raise WireError(503, f"{self.readers} clients read events; no more are allowed")
+        last = request.headers.get("last-event-id", request.query_params.get("after", ""))
+        mark, _, number = last.rpartition("-")
+        after = kept.live.number
+        if last:  # of an earlier session, nothing is left but this one's beginning
+            after = int(number) if number.isascii() and number.isdigit() and mark == kept.mark else 0
+        return _EventStream(self, kept, min(after, kept.live.number))
+
+    def close(self) -> None:
+        """The server stops: every reader gets the last event."""
+        for name in list(self.sessions):
+            self._end(name, End.STOPPED)
+
+    def _kept(self, name: str) -> _Kept:
+        """The session of that name, begun where there is none; its time without states begins anew."""
+        loop = asyncio.get_running_loop()
+        kept = self.sessions.get(name)
+        if kept is None:
+            if not self.current.ready:
+                raise WireError(503, "the server stops")
+            if len(self.sessions) >= self.limits.sessions:
+                raise WireError(503, f"there are {len(self.sessions)} live sessions; no more are allowed")
+            domain = self.current.served.domain
+            try:
+                live = LiveSession(domain, self._ask, text_of=partial(state_text, domain=domain))
+            except RecipeError as error:
+                raise WireError(501, f"{error.message}: {error.hint}") from None
+            kept = self.sessions[name] = _Kept(live)
+        if kept.idle is not None:
+            kept.idle.cancel()
+        kept.idle = loop.call_later(self.limits.idle_seconds, self._end, name, End.IDLE)
+        return kept
+
+    def _end(self, name: str, reason: End) -> None:
+        kept = self.sessions.pop(name)
+        if kept.idle is not None:
+            kept.idle.cancel()
+        kept.live.close(reason)
+
+    async def _ask(self, text: str, value: Any) -> Outcome[Any]:
+        served = self.current.served
+        try:
+            outcome = await served.queue.work(lambda left: served.answer(text, value, left), _never_leaves)
+        except WireError as error:
+            raise RuntimeFailure(error.message, hint="send fewer states, or start more servers") from None
+        self.count(outcome)
+        return outcome
+
+
+class _EventStream(Response):
+    """Sends a session's events as they come; a client that does not read them is let go, and holds nothing."""
+
+    def __init__(self, api: LiveApi, kept: _Kept, after: int) -> None:
+        super().__init__(
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"}, media_type="text/event-stream"
+        )
+        del self.headers["content-length"]
+        self.api, self.kept, self.after = api, kept, after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.api.readers += 1
+        gone = asyncio.ensure_future(client_left(receive))
+        try:
+            await self._send(scope, send, gone)
+        finally:
+            self.api.readers -= 1
+            gone.cancel()
+
+    async def _send(self, scope: Scope, send: Send, gone: asyncio.Future[None]) -> None:
+        live = self.kept.live
+
+        async def out(text: str, more: bool = True) -> bool:
+            body: Message = {"type": "http.response.body", "body": escaped(text).encode(), "more_body": more}
+            with anyio.move_on_after(self.api.limits.read_seconds) as scope:
+                await send(body)
+            return not scope.cancelled_caught
+
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if not await out("retry: 1000\n\n"):
+            return
+        while not gone.done():
+            found = live.kept(self.after)
+            for event in found:
+                self.after = event.number
+                if not await out(self._event(event)):
+                    return
+            if not found:
+                if live.ended:
+                    break
+                more = asyncio.ensure_future(live.more(self.after))
+                watched: set[Awaitable[None]] = {more, gone}
+                await asyncio.wait(watched, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+                waited = more.done()
+                more.cancel()
+                if not waited and not gone.done() and not await out(": nothing new\n\n"):
+                    return
+        await out("", more=False)
+
+    def _event(self, event: Event) -> str:
+        """``age``: how long ago it happened, for what waited on the way is not to be said any more."""
+        age = round(max(0.0, self.kept.live.now - event.time), 3)
+        data = json.dumps({**event.to_json(), "age": age}, ensure_ascii=False)
+        return f"id: {self.kept.mark}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n"
+
+
+def _name(request: Request) -> str:
+    name = str(request.path_params["session"])
+    if not NAME.fullmatch(name):
+        raise WireError(400, "a session's name is made of letters, digits, _ and -, 64 at most")
+    return name
+
+
+async def _never_leaves() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("never set")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, cast, overload
+from typing import TYPE_CHECKING, Generic, Literal, Self, cast, overload
 
 from drivecoach.batch.answerer import Answerer
 from drivecoach.batch.hosts import Hosts
@@ -20,6 +20,8 @@ from drivecoach.errors import AnswerError, ModelError
 from drivecoach.infer import Answer, Engine, Guard, Input, Outcome, Question, check_guard
 from drivecoach.runtime import RULES, TIMEOUT
 from drivecoach.runtime.rules import Rules
+from drivecoach.verify.certificate import Certificate, certificate_of
+from drivecoach.verify.coverage import least_confidence
 
 if TYPE_CHECKING:
     from drivecoach.domains.driving import Answer as DrivingAnswer
@@ -39,8 +41,9 @@ class Coach(Generic[Input, Answer]):
 
     ``guard``: an answer that breaks an invariant is asked for again, then returned as it is (``flag``), replaced by
     the domain's teacher's (``replace``; ``strict``: so is one whose level is below the teacher's), or not checked
-    (``off``). ``constrain``: answers are decoded under the answer's JSON Schema. ``rules`` ask no model: the domain's
-    teacher answers.
+    (``off``). ``constrain``: answers are decoded under the answer's JSON Schema. ``min_confidence``: where the model
+    thought its answer less likely than this (a natural logarithm), the domain's teacher answers; ``auto`` takes the
+    least at which no lowered danger of the run's validation rows passes. ``rules`` ask no model: the teacher answers.
 
     Close it, or use ``with``. It is safe to use from many threads, not in a forked child. Raises RuntimeFailure when
     no server answers, ModelError for a model that cannot be used, RecipeError for a guard that the domain cannot have.
@@ -54,6 +57,7 @@ class Coach(Generic[Input, Answer]):
         guard: Guard = ...,
         timeout: float = ...,
         constrain: bool = ...,
+        min_confidence: float | Literal["auto"] | None = ...,
     ) -> None: ...
 
     @overload
@@ -65,6 +69,7 @@ class Coach(Generic[Input, Answer]):
         guard: Guard = ...,
         timeout: float = ...,
         constrain: bool = ...,
+        min_confidence: float | Literal["auto"] | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -75,6 +80,7 @@ class Coach(Generic[Input, Answer]):
         guard: Guard = "flag",
         timeout: float = TIMEOUT,
         constrain: bool = False,
+        min_confidence: float | Literal["auto"] | None = None,
     ) -> None:
         if not isinstance(model, str | Path):
             raise ModelError(f"{model!r} names no model", hint="give the path of a GGUF file, ollama:NAME, or rules")
@@ -89,11 +95,20 @@ class Coach(Generic[Input, Answer]):
             if domain is None:
                 found = find_domain(self._hosts.metadata, str(model))
                 domain, self.note = cast("Domain[Input, Answer]", found.domain), found.note
-            self._engine = Engine(self._hosts.generate, domain, guard, constrain=constrain)
+            least = least_confidence(os.fspath(model)).min_confidence if min_confidence == "auto" else min_confidence
+            self._engine = Engine(
+                self._hosts.generate, domain, guard, constrain=constrain, min_confidence=least
+            )
         except BaseException:
             self._hosts.close()
             raise
         self.domain = domain
+        self._model = os.fspath(model)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """What came of verifying this very file, where its certificate lies in its run or beside it; else None."""
+        return certificate_of(Path(self._model)) if Path(self._model).is_file() else None
 
     def ask(self, value: Input | str | Mapping[str, object]) -> Answer:
         """The answer for an input: the domain's model, its text, or a mapping of its keys.

@@ -1,4 +1,4 @@
-"""A run's folder: the recipe in it, its one writer, and the folder aside in which its replacement is made."""
+"""A run's folder: its one writer, and the folder aside in which its replacement is made."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from drivecoach.config import Recipe
-from drivecoach.errors import ModelError, RecipeError
+from drivecoach.config import RECIPE, Recipe
+from drivecoach.errors import RecipeError
 from drivecoach.export.result import LEDGER
 from drivecoach.files import replace_folder, restore_folder, write_json
 from drivecoach.lock import locked
 from drivecoach.provenance import Training
 from drivecoach.quiet import LOG
 from drivecoach.train import processes
-
-RECIPE = "recipe.json"
 
 
 class RunFolder:
@@ -78,18 +76,6 @@ class RunFolder:
         replace_folder(self.path, self.place)
         self.path = self.place
         say(f"replace: {self.path} is the new run; the old one is removed")
-
-
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe that a run folder keeps. Raises ModelError when it is no run folder."""
-    restore_folder(folder)
-    try:
-        return Recipe.model_validate_json((folder / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ModelError(
-            f"{folder} is no run folder (no readable {RECIPE})",
-            hint="train first: drivecoach train RECIPE; runs lie in runs/<recipe name>",
-        ) from None
 
 
 def free_name(runs: Path, name: str) -> str:

@@ -67,6 +67,8 @@ class Outcome(Generic[Answer]):
     """Who answered: ``model``, or ``rules`` where the answer is the teacher's."""
     seconds: float = 0.0
     """From the question to the runtime until its answer, queueing included."""
+    log_probability: float | None = None
+    """How likely the model thought its answer, natural logarithm; None where the runtime does not tell."""
 
     def to_json(self, domain: Domain[Input, Answer]) -> JsonObject:
         """The row as it is written to an outcome file."""
@@ -103,7 +105,8 @@ class Engine(Generic[Input, Answer]):
     """Asks ``generate`` for one input at a time and judges what comes; safe to use from many threads.
 
     ``asks``: how often an invalid answer is asked for. ``constrain``: answers are decoded under the answer's schema.
-    Raises RecipeError for a guard that does not exist or that the domain cannot have.
+    ``min_confidence``: where the model thought its answer less likely (natural logarithm), the domain's teacher
+    answers, or nobody does. Raises RecipeError for a guard that does not exist or that the domain cannot have.
     """
 
     generate: Generate
@@ -111,11 +114,19 @@ class Engine(Generic[Input, Answer]):
     guard: Guard = "flag"
     asks: int = ASKS
     constrain: bool = False
+    min_confidence: float | None = None
     asked_again: int = field(default=0, init=False)
     """Answers that were invalid and asked for again."""
 
     def __post_init__(self) -> None:
         check_guard(self.guard, self.domain)
+        if self.min_confidence is not None:
+            if self.constrain:
+                raise RecipeError(
+                    "an answer under a schema tells no confidence",
+                    hint="leave out either the least confidence or the constraint",
+                )
+            self.asks = 1  # another answer would be drawn, and tell nothing about the first
 
     def ask(self, text: str) -> Outcome[Answer]:
         """The outcome for a text; never raises for bad input or a bad answer."""
@@ -159,6 +170,8 @@ class Engine(Generic[Input, Answer]):
                     raise
                 break
             outcome = self._judge(value, question.text, completion, right)
+            if (unsure := self._unsure(completion)) is not None:
+                return self._not_said(value, outcome, unsure)
             if outcome.status == "valid":
                 return outcome
             self.asked_again += ask + 1 < self.asks
@@ -173,13 +186,40 @@ class Engine(Generic[Input, Answer]):
             best, status="valid", answer=right, violations=(), source="rules", reason=f"replaced: {best.reason}"
         )
 
+    def _unsure(self, completion: Completion) -> str | None:
+        """Why an answer is not to be relied on: it is less likely than ``min_confidence``. None where it is."""
+        if self.min_confidence is None or completion.source != "model":
+            return None
+        sure = completion.log_probability
+        if sure is None:
+            raise RecipeError(
+                "this runtime does not tell how sure the model is of an answer",
+                hint="leave out the least confidence, or ask a GGUF file of drivecoach with export.temperature: 0",
+            )
+        return f"confidence {sure:.2f} is below {self.min_confidence:.2f}" if sure < self.min_confidence else None
+
+    def _not_said(self, value: Input, outcome: Outcome[Answer], reason: str) -> Outcome[Answer]:
+        """The teacher's answer in place of one that is not sure enough; where there is none, an invalid row."""
+        right = self.domain.teach(value)
+        if right is None:
+            return replace(outcome, status="invalid", reason=reason)
+        return replace(
+            outcome, status="valid", answer=right, violations=(), source="rules", reason=f"replaced: {reason}"
+        )
+
     def _judge(
         self, value: Input, canonical: str, completion: Completion, right: Answer | None
     ) -> Outcome[Answer]:
         """What became of an answer: taken apart, read by the schema, held against invariants and the right level."""
         parts = split(completion.text)
         outcome: Outcome[Answer] = Outcome(
-            1, canonical, "invalid", thinking=parts.thinking, source=completion.source, seconds=completion.seconds
+            1,
+            canonical,
+            "invalid",
+            thinking=parts.thinking,
+            source=completion.source,
+            seconds=completion.seconds,
+            log_probability=completion.log_probability,
         )
         try:
             answer = self.domain.read_answer(parts.text)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivecoach import stage
+from drivecoach.config import RECIPE, Recipe, read_recipe
 from drivecoach.domain.scores import WHOLE
-from drivecoach.errors import DrivecoachError, StorageError
+from drivecoach.errors import DataError, DrivecoachError, StorageError
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.ledger import read_ledger
 from drivecoach.export.result import ExportResult
-from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.lock import holder
 from drivecoach.provenance import STAGES, find_training
+from drivecoach.refine.rounds import read_rounds
 from drivecoach.stale import inputs_of
 from drivecoach.train.result import TrainResult
 
@@ -75,8 +77,16 @@ def _entry(folder: Path) -> Entry:
         scores=_scores(folder),
         deployed=_deployed(folder),
         stale=inputs_of(folder, recipe).stale(),
-        parent=recipe.parent.run if recipe.parent else None,
+        parent=_parent(folder, recipe),
     )
+
+
+def _parent(folder: Path, recipe: Recipe) -> str | None:
+    """The run that this one goes on from; of a refined one, the run before all rounds."""
+    with suppress(DataError):
+        if (refined := read_rounds(folder)) is not None:
+            return refined.parent
+    return recipe.parent.run if recipe.parent else None
 
 
 def _state(folder: Path) -> str:

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.chat.template import split
-from drivecoach.config import Recipe
+from drivecoach.config import Recipe, read_recipe
 from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import load_domain
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate import own_pairs
+from drivecoach.evaluate.questions import cases_of, spread
 from drivecoach.evaluate.scores import MISTAKES, Case, Evaluation, Mistake, score
+from drivecoach.export import card
 from drivecoach.export.modelfile import make_chat
 from drivecoach.export.result import ExportResult
 from drivecoach.files import replace_folder, write_lines
-from drivecoach.folder import RunFolder, read_recipe
+from drivecoach.folder import RunFolder
 from drivecoach.gguf.reader import read_metadata
 from drivecoach.infer import Question
 from drivecoach.progress import progress
@@ -267,6 +268,7 @@ class Run:
             self.say,
         )
         stage.finish(folder, inputs, results, [*results.files, "Modelfile"])
+        card.write(self.folder, self.recipe, self.domain)
         return results
 
     def evaluate(self, *, constrained: bool = False) -> Evaluation:
@@ -291,12 +293,8 @@ class Run:
         held_out = spread(pairs["test"], limits.rows)
         if not held_out:
             self.say("evaluate: there are no test rows (data.test), so no rows that were held out are scored")
-        answers = [self.domain.read_answer(split(pair.output).text) for pair in held_out]
         tests = {
-            "test": [
-                Case(Question(pair.input, pair.history), answer)
-                for pair, answer in zip(held_out, answers, strict=True)
-            ],
+            "test": cases_of(held_out, self.domain),
             "uniform": [Case(Question(text), answer) for text, answer in self.domain.uniform(limits.states, seen)],
         }
         if self.chat.thinking == "mixed":
@@ -324,14 +322,10 @@ class Run:
         write_lines(folder / MISTAKES, (mistake.model_dump_json() for mistake in mistakes))
         results = Evaluation(scores)
         stage.finish(folder, inputs, results, [MISTAKES, own_pairs.DIFFERENCES])
+        card.write(self.folder, self.recipe, self.domain)
         return results
 
     def _inputs(self) -> Inputs:
         return Inputs(self.folder, self.recipe, self.domain, self.chat)
 
 
-def spread(pairs: Sequence[Pair], count: int | None) -> list[Pair]:
-    """``count`` of the pairs, spread evenly over all of them; None takes every one."""
-    if count is None or count >= len(pairs):
-        return list(pairs)
-    return [pairs[place * len(pairs) // count] for place in range(count)]

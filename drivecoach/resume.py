@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.config import ParentConfig, Recipe, load_recipe
+from drivecoach.config import RECIPE, ParentConfig, Recipe, load_recipe, read_recipe
 from drivecoach.domain import JsonObject
 from drivecoach.errors import ModelError, RecipeError
-from drivecoach.folder import RECIPE, read_recipe
 from drivecoach.pipeline import Run
 from drivecoach.provenance import differences
 

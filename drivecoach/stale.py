@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from drivecoach import stage
-from drivecoach.config import Recipe
+from drivecoach.config import Recipe, read_recipe
 from drivecoach.domains.load import files_of, load_domain
 from drivecoach.errors import DrivecoachError
 from drivecoach.export.modelfile import make_chat
-from drivecoach.folder import read_recipe
 from drivecoach.provenance import Inputs
 
 

@@ -28,7 +28,13 @@ class BatchAnswerer:
     def __init__(self, settings: Settings, domain: str | None) -> None:
         hosts = settings.connect()
         self._domain = find_domain(hosts.metadata, settings.model, domain).domain
-        engine = Engine(hosts.generate, self._domain, settings.guard, constrain=settings.constrain)
+        engine = Engine(
+            hosts.generate,
+            self._domain,
+            settings.guard,
+            constrain=settings.constrain,
+            min_confidence=settings.min_confidence,
+        )
         self._answerer = Answerer(hosts, engine, Journal(None, self._domain, {}))
         self._schema = arrow_schema(self._domain)
 

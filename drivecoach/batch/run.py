@@ -41,6 +41,8 @@ class Settings:
     patience: float = PATIENCE
     constrain: bool = False
     """Decode under the answer's JSON Schema."""
+    min_confidence: float | None = None
+    """See `Engine`."""
 
     def connect(self) -> Hosts:
         """The servers that share the work, or the one model in this process; nothing is opened yet."""
@@ -88,7 +90,13 @@ def run_batch(
     """
     counts: Counter[str] = Counter()
     start = time.perf_counter()
-    engine = Engine(hosts.generate, domain, settings.guard, constrain=settings.constrain)
+    engine = Engine(
+        hosts.generate,
+        domain,
+        settings.guard,
+        constrain=settings.constrain,
+        min_confidence=settings.min_confidence,
+    )
     # Rules cost nothing to ask again, and may have been changed since.
     is_kept = output is not None and address(settings.model)[0] != RULES
     with ExitStack() as opened:
@@ -155,4 +163,5 @@ def belongs_to(settings: Settings, domain: AnyDomain) -> dict[str, JsonValue]:
         "domain": {**domain.identity()},
         "guard": settings.guard,
         "constrain": settings.constrain,
+        **({} if settings.min_confidence is None else {"min_confidence": settings.min_confidence}),
     }

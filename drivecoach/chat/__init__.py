@@ -11,6 +11,7 @@ from drivecoach.chat.template import (
     Chat,
     Parts,
     Thinking,
+    chat_of,
 )
 from drivecoach.chat.turns import Message
 
@@ -27,6 +28,7 @@ __all__ = [
     "Message",
     "Parts",
     "Thinking",
+    "chat_of",
     "family",
     "own_family",
     "read_family",

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family
+from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family, read_family
 from drivecoach.chat.turns import Message
+from drivecoach.config import ChatConfig
+from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
 from drivecoach.text import fraction
 
@@ -84,7 +86,7 @@ class Chat:
                 message = {"role": message["role"], "content": f"{joined.pop()['content']}\n\n{message['content']}"}
             joined.append(message)
         said = [message for message in joined if message["content"] or message["role"] != "system"]
-        opened = self.family.render(said, answer=True)
+        opened = self.family.prompt(said)
         return opened if think or self.thinking == "strip" else opened + NO_THINKING
 
     def completion(self, output: str, *, think: bool = True) -> str:
@@ -124,6 +126,12 @@ class Chat:
     def refuse(self, where: str, text: str) -> None:
         """Raise InputError naming every piece of ``text`` that this model reads as a control token."""
         refuse_control_tokens(where, text, re.compile(self.family.control))
+
+
+def chat_of(settings: ChatConfig, domain: AnyDomain) -> Chat:
+    """The chat of a recipe for ``domain``. Raises RecipeError for a template that is missing or cannot be learned."""
+    system = domain.system if settings.system is None else settings.system
+    return Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
 
 
 def split(text: str) -> Parts:

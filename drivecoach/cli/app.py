@@ -1,7 +1,7 @@
 """The `drivecoach` command: its verbs, and how every failure ends (a message, a hint, an exit code).
 
-Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 130 interrupted,
-143 terminated.
+Exit codes: 0 done, 1 a fault (bad input, refused rows, a stage that failed), 2 wrong usage, 3 a verification that was
+done and found wrong answers, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ VERBS = {
     "tune": "runs:tune",
     "train": "runs:train",
     "export": "runs:export",
-    "evaluate": "runs:evaluate",
+    "evaluate": "evaluate:evaluate",
+    "verify": "verify:verify",
+    "refine": "refine:refine",
+    "report": "report:report",
+    "compare": "report:compare",
     "runs": "listing:runs",
     "deploy": "deploy:deploy",
     "ask": "ask:ask",

@@ -79,6 +79,10 @@ def infer(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one answer of a server may take.")] = 120,
     domain: DomainName = None,
     constrain: Constrain = False,
+    min_confidence: Annotated[
+        str | None,
+        typer.Option(help="Below this log-probability the rules answer; auto: no lowered danger of validation passes."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="local, or ray for many machines (folders of Parquet).")] = "local",
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +101,10 @@ def infer(
     to_stdout = str(output) == STANDARD
     if engine == "ray" and (to_stdout or str(source) == STANDARD):
         raise typer.BadParameter("--engine ray reads and writes folders of Parquet, no streams")
-    settings = Settings(model_path(model, domain), tuple(host or ()), guarded, timeout, constrain=constrain)
+    least = None if min_confidence is None else _least(min_confidence, model, domain)
+    settings = Settings(
+        model_path(model, domain), tuple(host or ()), guarded, timeout, constrain=constrain, min_confidence=least
+    )
     if engine == "local" and not to_stdout:
         check_output(output, [source, Path(settings.model), Path((domain or "").partition(":")[0] or ".")])
     hosts = settings.connect()
@@ -144,6 +151,20 @@ def checked_guard(given: str) -> Guard:
     if given not in GUARDS:
         raise typer.BadParameter(f"--guard is one of {', '.join(GUARDS)}")
     return cast("Guard", given)
+
+
+def _least(given: str, model: str, domain: str | None) -> float:
+    """The confidence that ``--min-confidence`` names; a number, or ``auto`` for the one that the run's rows allow."""
+    from drivecoach.verify.coverage import least_confidence
+
+    if given == "auto":
+        found = least_confidence(model, domain)
+        show.note(f"min-confidence auto: {found}")
+        return found.min_confidence
+    try:
+        return float(given)
+    except ValueError:
+        raise typer.BadParameter("--min-confidence is a number (a natural logarithm, at most 0) or auto") from None
 
 
 def model_path(model: str, domain: str | None = None) -> str:

@@ -31,6 +31,7 @@ from drivecoach.errors import DataError, RecipeError, StorageError
 from drivecoach.files import check_outputs, written_aside
 
 _SHOWN = 50
+_WANTED = 5
 
 app = typer.Typer(help="Generate, check and count training pairs; edit them in Excel.", no_args_is_help=True)
 
@@ -247,3 +248,30 @@ def stats(source: Source, domain: DomainName = "driving", json: AsJson = False) 
         )
     if refused:
         show.note(f"{refused:,} refused rows are not counted; see them: drivecoach data check {source}")
+
+
+@app.command()
+def report(
+    source: Source,
+    domain: DomainName = "driving",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The page (default: beside the file, NAME.report.html).")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a page of what a file covers and lacks: values, pairs of values, rules, conflicts, neighbours."""
+    from drivecoach.data.coverage import coverage
+    from drivecoach.report import page
+    from drivecoach.report.data import render
+
+    check_file(source)
+    target = output or source.with_name(f"{source.stem}.report.html")
+    check_outputs({"--output": target}, [source])
+    found = coverage(source, load_domain(domain))
+    if json:
+        show.as_json(found)
+        return
+    page.write(target, render(found))
+    show.stdout.print(str(target), markup=False)
+    for one in found.wanted[:_WANTED]:
+        show.stdout.print(f"collect: {one.kind}: {one.what} ({one.pairs:,} pairs)", markup=False)

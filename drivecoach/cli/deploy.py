@@ -73,6 +73,7 @@ def deploy_run(
     from drivecoach.export.ollama import OllamaHost
     from drivecoach.export.proof import FULL, QUICK
     from drivecoach.files import sha256
+    from drivecoach.verify.certificate import certificate_of
 
     local = run.quantized if quantize is None else run.quantized.with_name(run.recipe.export.gguf(quantize))
     sent = local if quantize is None else run.quantized.with_name(run.recipe.export.gguf("f16"))
@@ -87,6 +88,8 @@ def deploy_run(
     inputs = [pair.input for pair in pairs]
     candidate = deploying.Candidate(sent, run.chat, run.recipe.export, inputs, quantize, local)
     sent_hash = sha256(sent)
+    certificate = certificate_of(local)
+    run.say(f"deploy: certificate: {certificate or f'none; to make one: drivecoach verify {run.folder}'}")
     scores = ledger.scores_of(run.folder, sent_hash)
     if not scores:
         run.say(f"deploy: {run.folder} was not evaluated since its export: drivecoach evaluate {run.folder}")

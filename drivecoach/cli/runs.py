@@ -1,4 +1,4 @@
-"""`drivecoach tune`, `train`, `export`, `evaluate`: the stages of a run, one by one or all."""
+"""`drivecoach tune`, `train`, `export`: the stages of a run, one by one or all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from drivecoach.cli import show
 from drivecoach.cli.deploy import NoDeploy, deploy_where_it_runs
 from drivecoach.cli.listing import say_stale
-from drivecoach.cli.options import RUNS, AsJson, DomainName, Runs
+from drivecoach.cli.options import RUNS, AsJson, Runs
 from drivecoach.config import load_recipe
 from drivecoach.quiet import LOG, noise_into
 from drivecoach.train import processes
@@ -96,7 +96,7 @@ def train(
 
 def export(run_folder: RunFolder, no_deploy: NoDeploy = False, as_json: AsJson = False) -> None:
     """Merge, write GGUF files and the Modelfile, prove their equality, and deploy where Ollama runs."""
-    run = _open_run(run_folder, quiet=as_json)
+    run = open_run(run_folder, quiet=as_json)
     say_stale(run.folder, {name: reason for name, reason in run.stale().items() if name in ("data", "train")})
     with run.held(), noise_into(run.folder / LOG):
         results = run.export()
@@ -105,23 +105,6 @@ def export(run_folder: RunFolder, no_deploy: NoDeploy = False, as_json: AsJson =
         show.as_json({**dict(results), "ollama": deployed})
     else:
         show.table(f"{run.folder}/export", _export_rows(results))
-
-
-def evaluate(
-    run_folder: RunFolder,
-    domain: DomainName = None,
-    constrain: Annotated[bool, typer.Option("--constrain", help="Score constrained answers too.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Score the served file on the test split, and on inputs drawn evenly from all where they can be counted."""
-    run = _open_run(run_folder, quiet=as_json, domain=domain)
-    say_stale(run.folder, run.stale())
-    with run.held(), noise_into(run.folder / LOG):
-        scores = run.evaluate(constrained=constrain)
-    if as_json:
-        show.as_json(scores)
-    else:
-        show.table(f"{run.folder}/evaluate", _score_rows(scores, run.folder))
 
 
 def open_recipe(
@@ -138,24 +121,26 @@ def open_recipe(
     from drivecoach.pipeline import Run
     from drivecoach.resume import resumed
 
-    say = _say(quiet) if processes.is_first() else lambda text: None
+    speak = say(quiet) if processes.is_first() else lambda text: None
     changes = [*(overrides or []), *(["train.auto_batch=true"] if auto_batch else [])]
     if not resume:
         loaded = load_recipe(recipe, changes)
-        return Run(runs / loaded.name, loaded, say, replace=replace)
+        return Run(runs / loaded.name, loaded, speak, replace=replace)
     loaded = resumed(recipe, changes, runs)
     if loaded.parent is not None:
-        say(f"resume: {runs / loaded.name} goes on from {loaded.parent.run}")
-    return Run(runs / loaded.name, loaded, say, replace=replace)
+        speak(f"resume: {runs / loaded.name} goes on from {loaded.parent.run}")
+    return Run(runs / loaded.name, loaded, speak, replace=replace)
 
 
-def _open_run(folder: Path, *, quiet: bool, domain: str | None = None) -> Run:
+def open_run(folder: Path, *, quiet: bool, domain: str | None = None) -> Run:
+    """The run in a folder; what it says goes where results do not."""
     from drivecoach.pipeline import Run
 
-    return Run.open(folder, _say(quiet), domain)
+    return Run.open(folder, say(quiet), domain)
 
 
-def _say(quiet: bool) -> Callable[[str], None]:
+def say(quiet: bool) -> Callable[[str], None]:
+    """What a run says its progress with: on standard error where the result is for machines."""
     console = show.stderr if quiet else show.stdout
     return lambda text: console.print(text, markup=False)
 

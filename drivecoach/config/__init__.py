@@ -1,5 +1,6 @@
 """Recipes: the typed settings of one tuning run, read from YAML and checked before anything starts."""
 
+from drivecoach.config.kept import RECIPE, read_recipe
 from drivecoach.config.read import load_recipe
 from drivecoach.config.sections import (
     BaseConfig,
@@ -10,13 +11,16 @@ from drivecoach.config.sections import (
     LoraConfig,
     NanoConfig,
     ParentConfig,
+    Quantization,
     Recipe,
+    RefineConfig,
     SourceConfig,
     TrainConfig,
     check_model_name,
 )
 
 __all__ = [
+    "RECIPE",
     "BaseConfig",
     "ChatConfig",
     "DataConfig",
@@ -25,9 +29,12 @@ __all__ = [
     "LoraConfig",
     "NanoConfig",
     "ParentConfig",
+    "Quantization",
     "Recipe",
+    "RefineConfig",
     "SourceConfig",
     "TrainConfig",
     "check_model_name",
     "load_recipe",
+    "read_recipe",
 ]

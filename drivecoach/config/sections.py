@@ -14,6 +14,9 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 """A name that is safe in a path, a URL and a Modelfile."""
 
+Quantization = Literal["f16", "q8_0", "q6_K", "q5_K_M", "q4_K_M", "q3_K_M"]
+"""In which precision a GGUF holds its weights, by the names of ``llama-quantize``."""
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -172,7 +175,8 @@ class TrainConfig(_Section):
     optimizer: Literal["adamw_torch", "adamw_8bit", "muon"] = "adamw_torch"
     """``muon``: orthogonalised steps for the layers' matrices; learns from fewer rows where all weights are trained."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto``: bf16 on a GPU that has it, else fp32."""
+    """``auto``: bf16 on a GPU that has it, else fp32 (on a CPU with AMX, matrices are rounded to bf16 as they are
+    multiplied)."""
     auto_batch: bool = False
     """Find the largest batch that fits; batch_size times gradient_accumulation stays."""
     gradient_checkpointing: bool = False
@@ -181,7 +185,9 @@ class TrainConfig(_Section):
     seed: int = Field(3407, ge=0, lt=2**32)
     logging_steps: int = Field(10, gt=0)
     checkpoint_steps: int = Field(200, gt=0)
-    """Every so many steps a checkpoint is written and the validation rows are tried."""
+    """Every so many steps a checkpoint is written."""
+    evaluate_every: int | None = Field(None, gt=0)
+    """Every so many steps the validation rows are tried; None: with every checkpoint."""
     keep_checkpoints: bool = False
     """Keep the last checkpoints when the training is finished; else they are removed."""
     best_by: Literal["validation_loss", "exact_match"] | None = None
@@ -197,6 +203,11 @@ class TrainConfig(_Section):
             raise ValueError("train.quantize needs train.lora: 4-bit weights cannot be trained themselves")
         if self.optimizer == "muon" and self.lora is not None:
             raise ValueError("train.optimizer: muon trains all weights: set train.lora: null")
+        if self.best_by and self.evaluate_every not in (None, self.checkpoint_steps):
+            raise ValueError(
+                "train.best_by chooses among checkpoints, so each validation needs one: leave train.evaluate_every "
+                "out, and set train.checkpoint_steps"
+            )
         if self.patience and not self.best_by:
             raise ValueError("train.patience needs train.best_by: validation_loss or exact_match")
         return self
@@ -208,7 +219,7 @@ class ExportConfig(_Section):
     name: Name = ""
     """The model's name for those who serve and ask it. Left out, it is the run's `name`; ``--set name=trial`` renames
     it with the run, so that a trial never takes the name of a model that is in use."""
-    quantizations: list[Literal["f16", "q8_0", "q4_K_M"]] = Field(default=["f16", "q4_K_M"], min_length=1)
+    quantizations: list[Quantization] = Field(default=["f16", "q4_K_M"], min_length=1)
     temperature: float = Field(0.0, ge=0)
     num_ctx: int = Field(1024, gt=0)
     num_predict: int = Field(256, gt=0)
@@ -250,6 +261,19 @@ class EvaluateConfig(_Section):
     """Held-out rows that are scored, spread evenly over all of them; None scores every one."""
 
 
+class RefineConfig(_Section):
+    """How a finished run is taught what it gets wrong: `drivecoach refine RUN`."""
+
+    rounds: int = Field(4, gt=0)
+    """At most so many, each a training and a verification; fewer where nothing is wrong any more."""
+    pairs: int = Field(4000, gt=0)
+    """Drawn for all rounds together, beside those that the run was trained on."""
+    epochs: float = Field(4, gt=0)
+    """Of one round, over all pairs that there are then."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Where the first round begins, each later one lower; None: half of the run's own."""
+
+
 class ParentConfig(_Section):
     """The finished run whose weights a training begins with; ``drivecoach tune --resume`` writes it."""
 
@@ -271,6 +295,7 @@ class Recipe(_Section):
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    refine: RefineConfig = RefineConfig()
     parent: ParentConfig | None = None
 
     @model_validator(mode="before")

@@ -1,7 +1,7 @@
 """Pairs in, checked and split pairs out."""
 
 from drivecoach.data.check import Accepted, Pair, Refusal, Report, check, scan
-from drivecoach.data.prepare import DataResult, prepare, read_pairs
+from drivecoach.data.prepare import DataResult, extend, prepare, read_pairs
 from drivecoach.data.read import read_rows
 from drivecoach.data.record import Row
 from drivecoach.data.sources import identity
@@ -16,6 +16,7 @@ __all__ = [
     "Report",
     "Row",
     "check",
+    "extend",
     "identity",
     "prepare",
     "read_pairs",

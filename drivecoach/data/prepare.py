@@ -7,10 +7,12 @@ import json
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 
@@ -87,6 +89,29 @@ def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folde
     return DataResult(rows=rows, refused=dict(refused), warnings=warnings, **used, digests=digests)
 
 
+def extend(prepared: Path, result: DataResult, added: Iterable[Pair], folder: Path) -> DataResult:
+    """Write the splits of the folder ``prepared`` into ``folder``, with more pairs to train on.
+
+    What was held out stays so; ``result`` is that of ``prepared``. Raises DataError where that is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    digests = {name: hashlib.sha256() for name in SPLITS}
+    for name in SPLITS:
+        with written_aside(folder / f"{name}.jsonl") as part, part.open("w", encoding="utf-8") as stream:
+            for pair in chain(read_pairs(prepared / f"{name}.jsonl"), added if name == "train" else ()):
+                _write(pair, stream, digests[name])
+                counts[name] += 1
+    more = counts["train"] - result.train
+    ended = {name: digest.hexdigest() for name, digest in digests.items()}
+    return result.model_copy(update={"rows": result.rows + more, **counts, "digests": ended})
+
+
+def _write(pair: Pair, stream: TextIO, digest: Any) -> None:
+    stream.write(json_line(pair.to_json()))
+    digest.update(json_line(replace(pair, row=0, source="").to_json()).encode())
+
+
 def read_pairs(path: Path) -> Iterator[Pair]:
     """The pairs of one split, as `prepare` wrote them. Raises DataError where the file is missing or damaged since."""
     number = 0
@@ -132,8 +157,7 @@ def _split(
         for pair in read_pairs(spool):
             if fraction(_SALT, pair.key) < limits[pair.source]:
                 name = split_name(pair.key, data.validation, data.test)
-                files[name].write(json_line(pair.to_json()))
-                digests[name].update(json_line(replace(pair, row=0, source="").to_json()).encode())
+                _write(pair, files[name], digests[name])
                 counts[name] += 1
     return counts, {name: digest.hexdigest() for name, digest in digests.items()}
 

@@ -16,6 +16,7 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.expectation import Expectation
 from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
 from drivecoach.domain.node import TOLERANCE, JsonObject, Node
@@ -70,13 +71,23 @@ class Domain(Generic[Input, Answer]):
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
     text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
-    and `level` (how grave an answer is), `spoken` (what a voice says), or how inputs and answers are read and written.
+    and `level` (how grave an answer is), `spoken` (what a voice says), ``about`` and ``not_for`` (what a card says),
+    ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs and answers are read and written.
 
-    Raises RecipeError for a name that is no file name, and for models that cannot be written in one canonical way.
+    Raises RecipeError for a name that is no file name, for models that cannot be written in one canonical way, and for
+    a ``map_by`` that is no closed field.
     """
 
     levels: Sequence[str] = ()
     """How grave answers can be, from the mildest to the one that must never be lost; empty where nobody can say."""
+    about: str = ""
+    """What a model of this domain is for, in words for its card; empty for a general sentence."""
+    not_for: str = ""
+    """What it must not be used for, in words for its card; empty for a general sentence."""
+    map_by: str = ""
+    """The closed field of the input by which maps of right and wrong are cut, beside the rules; empty for no map."""
+    expectations: Sequence[Expectation] = ()
+    """How answers must behave when inputs are changed; `drivecoach evaluate` tries each."""
 
     def __init__(
         self, name: str, input: type[Input] | Form[Input], answer: type[Answer] | Form[Answer], system: str = ""
@@ -87,6 +98,13 @@ class Domain(Generic[Input, Answer]):
         self.system = system
         """The system message of a model tuned for this domain."""
         self.input: Form[Input] = form_of(input)
+        mapped = self.input.node.fields.get(self.map_by)
+        if self.map_by and (mapped is None or mapped.kind != "closed"):
+            raise RecipeError(
+                f"the domain {name} cuts its map by {self.map_by!r}, which is no closed field of its input",
+                hint="set map_by to one of: "
+                + (", ".join(key for key, node in self.input.node.fields.items() if node.kind == "closed") or "''"),
+            )
         self.answer: Form[Answer] = form_of(answer)
 
     # --- texts ---

@@ -66,7 +66,7 @@ def changes(domain: Domain[Any, Any], value: Any) -> Iterator[Change]:
     for name, node in domain.input.node.fields.items():
         found: dict[str, tuple[Any, str, list[str]]] = {}
         for other in node.values if node.kind == "closed" else ():
-            changed = _with(domain, {**dumped, name: other}) if other != dumped.get(name) else None
+            changed = with_value(domain, dumped, name, other) if other != dumped.get(name) else None
             answer = None if changed is None else domain.teach(changed)
             if answer is None or answer == before:
                 continue
@@ -77,8 +77,9 @@ def changes(domain: Domain[Any, Any], value: Any) -> Iterator[Change]:
             yield Change(name, tuple(values), answer, rule)
 
 
-def _with(domain: Domain[Any, Any], record: Mapping[str, JsonValue]) -> Any | None:
+def with_value(domain: Domain[Any, Any], dumped: Mapping[str, JsonValue], field: str, value: JsonValue) -> Any | None:
+    """The input that was ``dumped`` with another value in one field; None where that is impossible."""
     try:
-        return domain.input.parse(dict(record))
+        return domain.input.parse({**dumped, field: value})
     except InputError:
         return None

@@ -35,7 +35,7 @@ def compare(node: Node, expected: JsonValue, given: JsonValue) -> dict[str, bool
     """``answer`` (all of it), then every field by its path; ``given`` None has no part right."""
     parts = {WHOLE: given is not None and same(node, expected, given)}
     for path, leaf in node.leaves():
-        parts[".".join(path)] = given is not None and same(leaf, _at(expected, path), _at(given, path))
+        parts[".".join(path)] = given is not None and same(leaf, at(expected, path), at(given, path))
     return parts
 
 
@@ -44,10 +44,11 @@ def describe(node: Node, value: JsonValue, whole: str) -> Iterator[tuple[str, st
     if node.kind != "object":
         yield whole, _size(node, value)
     for path, leaf in node.leaves():
-        yield ".".join(path), _size(leaf, _at(value, path))
+        yield ".".join(path), _size(leaf, at(value, path))
 
 
-def _at(value: JsonValue, path: tuple[str, ...]) -> JsonValue:
+def at(value: JsonValue, path: tuple[str, ...]) -> JsonValue:
+    """What stands at a path of keys; None where nothing does."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value

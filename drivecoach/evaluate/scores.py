@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Generic
+from typing import Any, Generic, TypeAlias
 
 from pydantic import BaseModel, JsonValue, RootModel
 
@@ -25,6 +25,9 @@ class Case(Generic[Answer]):
 
     question: Question
     expected: Answer
+
+
+AnyCase: TypeAlias = Case[Any]
 
 
 class Mistake(BaseModel):
@@ -125,8 +128,12 @@ def told(scores: Scores, folder: Path) -> Iterator[str]:
     yield f"valid by schema {scores.schema_valid:.2%}, {violations}{scores.milliseconds:.1f} ms per answer"
     if scores.mistakes:
         yield f"{scores.mistakes:,} wrong answers: {folder / MISTAKES}"
-    if (own := scores.differing) is None:
-        return
+    if scores.differing is not None:
+        yield from told_differing(scores.differing, folder)
+
+
+def told_differing(own: Differing, folder: Path) -> Iterator[str]:
+    """What to say of pairs that say something else than the rules."""
     if own.as_pairs is None:
         yield f"warning: compared with the rules, though {own.count:,} of {own.among:,} pairs say something else"
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from drivecoach.chat import CLOSING, NO_THINKING, OPENING, Chat, read_family
+from drivecoach.chat import CLOSING, NO_THINKING, OPENING, Chat, chat_of
 from drivecoach.config import ExportConfig, Recipe
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import RecipeError
@@ -17,10 +17,8 @@ def make_chat(recipe: Recipe, domain: AnyDomain) -> Chat:
 
     Raises RecipeError for a template that is missing or cannot be learned, and a system message that cannot be served.
     """
-    settings = recipe.chat
-    system = domain.system if settings.system is None else settings.system
-    chat = Chat(system, settings.thinking, read_family(settings.template, settings.end), settings.thinking_share)
-    check_text("chat.system", system)
+    chat = chat_of(recipe.chat, domain)
+    check_text("chat.system", chat.system)
     check_text("chat.template", go_template(chat))
     return chat
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from drivecoach.data.check import json_line
+from drivecoach.evaluate.weights import BATCH, Weights
 from drivecoach.files import write_text
 from drivecoach.progress import progress
 from drivecoach.runtime.llamacpp import LlamaCpp
 
-BATCH = 16
 FLIPS = "flips.jsonl"
 MERGED = "merged model"
 LOW = 0.99
@@ -31,27 +31,12 @@ class Flip:
 
 
 def hugging_face_answers(model_folder: Path, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-    """Greedy answers of a Hugging Face folder to rendered prompts, in 32 bits, end token and padding left out."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(model_folder), padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(str(model_folder), dtype=torch.float32, use_safetensors=True)
-    model.eval()
+    """Greedy answers of a Hugging Face folder to rendered prompts, in 32 bits, end token left out."""
+    weights = Weights(model_folder, limit=max_new_tokens)
     answers: list[str] = []
-    with progress("export: ask the merged model", len(prompts), unit="answer") as task, torch.inference_mode():
+    with progress("export: ask the merged model", len(prompts), unit="answer") as task:
         for start in range(0, len(prompts), BATCH):
-            batch = tokenizer(list(prompts[start : start + BATCH]), padding=True, return_tensors="pt")
-            output = model.generate(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-            width = batch["input_ids"].shape[1]
-            answers += [_until_end(row[width:].tolist(), tokenizer) for row in output]
+            answers += [found.text for found in weights.complete(prompts[start : start + BATCH])]
             task.update(len(answers))
     return answers
 
@@ -104,7 +89,3 @@ def warnings(flips: Sequence[Flip], inputs: int, written: Path) -> list[str]:
             said.append(f"{link} changes {len(flipped)} of {inputs} answers, all of them in {written}:{named}{more}")
     return said
 
-
-def _until_end(ids: list[int], tokenizer) -> str:  # type: ignore[no-untyped-def]
-    end = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
-    return str(tokenizer.decode(ids[:end], skip_special_tokens=False))

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, get_args
 
 import numpy as np
 
+from drivecoach.config import Quantization
 from drivecoach.errors import ModelError
 from drivecoach.files import written_aside
 from drivecoach.gguf.numbers import NUMPY, floats
@@ -22,10 +23,8 @@ from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
 from drivecoach.native.library import shared_library
 from drivecoach.progress import progress
 
-Quantization = Literal["q4_K_M", "q8_0", "f16"]
-
 # llama.cpp's ``enum llama_ftype``, the value of ``general.file_type``.
-_FILE_TYPE = {"f16": 1, "q8_0": 7, "q4_K_M": 15}
+_FILE_TYPE = {"f16": 1, "q8_0": 7, "q3_K_M": 12, "q4_K_M": 15, "q5_K_M": 17, "q6_K": 18}
 _QUANTIZATION_VERSION = 2
 _REPLACED = (
     "general.quantization_version",
@@ -39,7 +38,7 @@ _CHUNK = 1 << 20
 
 
 def quantize(source: Path, target: Path, quantization: Quantization) -> None:
-    """Write ``source`` (an F32, F16 or BF16 GGUF) as ``target`` in ``q4_K_M``, ``q8_0`` or ``f16``.
+    """Write ``source`` (an F32, F16 or BF16 GGUF) as ``target`` in another precision.
 
     The file is the one ``llama-quantize source target q4_K_M`` writes, byte for byte; metadata is kept as it
     is except ``general.file_type`` and ``general.quantization_version``. Raises ModelError for a source that
@@ -176,6 +175,6 @@ def _ggml() -> ctypes.CDLL:
     library.ggml_validate_row_data.restype = ctypes.c_bool
     library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     library.ggml_quantize_init.argtypes = [ctypes.c_int]
-    for kind in ("Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q5_0", "Q5_1"):
+    for kind in ("Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "Q5_0", "Q5_1"):
         library.ggml_quantize_init(_type_code(kind))
     return library

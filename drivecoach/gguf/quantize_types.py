@@ -15,8 +15,10 @@ from drivecoach.gguf.architectures import ARCHITECTURES
 from drivecoach.gguf.reader import Tensor
 
 # ggml type -> values in one block: a row is a whole number of blocks.
-_BLOCK = {"Q4_K": 256, "Q5_K": 256, "Q6_K": 256, "Q8_0": 32, "Q5_0": 32, "Q5_1": 32}
-_FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+_BLOCK = {"Q3_K": 256, "Q4_K": 256, "Q5_K": 256, "Q6_K": 256, "Q8_0": 32, "Q4_0": 32, "Q5_0": 32, "Q5_1": 32}
+_FALLBACK = {"Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+# What a mixture gives a matrix for which nothing else is said.
+_MOST = {"q3_K_M": "Q3_K", "q4_K_M": "Q4_K", "q5_K_M": "Q5_K", "q6_K": "Q6_K"}
 
 
 def tensor_order(name: str) -> tuple[int, bytes]:
@@ -26,7 +28,7 @@ def tensor_order(name: str) -> tuple[int, bytes]:
 
 
 def choose_types(metadata: Mapping[str, object], tensors: Sequence[Tensor], quantization: str) -> dict[str, str]:
-    """Tensor name -> ggml type name for ``q4_K_M``, ``q8_0`` or ``f16``.
+    """Tensor name -> ggml type name for ``f16``, ``q8_0`` or one of the mixtures.
 
     ``metadata`` is the file's (see `read_metadata`). Raises ModelError for an architecture that is not in the
     table, a mixture of experts, a source that is quantized already, or rows that ``q8_0`` cannot hold.
@@ -66,20 +68,17 @@ def choose_types(metadata: Mapping[str, object], tensors: Sequence[Tensor], quan
     for tensor in sorted(tensors, key=lambda tensor: tensor_order(tensor.name)):
         if not _quantized(tensor):
             continue
-        if quantization != "q4_K_M":
+        if quantization not in _MOST:
             chosen[tensor.name] = quantization.upper()
             continue
         role = tensor.name.removesuffix(".weight").rpartition(".")[2]
-        kind = "Q4_K"
         if role == "output" or (role == "token_embd" and tied):
             kind = "Q6_K" if tensor.shape[0] % 256 == 0 else "Q8_0"
-        elif role == "attn_v":
-            if _more_bits(seen[role], n_values):
-                kind = "Q6_K"
-            elif _is_70b(arch, n_layers, metadata):
+        else:
+            layers = n_values if role == "attn_v" else n_layers
+            kind = _mixed(quantization, role, seen.get(role, 0), layers)
+            if role == "attn_v" and kind in ("Q3_K", "Q4_K") and _is_70b(arch, n_layers, metadata):
                 kind = "Q5_K"
-        elif role == "ffn_down" and _more_bits(seen[role], n_layers):
-            kind = "Q6_K"
         if role in seen:
             seen[role] += 1
         if tensor.shape[0] % _BLOCK[kind]:
@@ -88,6 +87,19 @@ def choose_types(metadata: Mapping[str, object], tensors: Sequence[Tensor], quan
                 kind = "F16"  # (llama-quantize does the same, but gives up where this is the output matrix)
         chosen[tensor.name] = kind
     return chosen
+
+
+def _mixed(quantization: str, role: str, layer: int, layers: int) -> str:
+    """What a mixture gives the matrix with this role in the ``layer``-th of ``layers``."""
+    if quantization == "q3_K_M":
+        if role == "attn_v":
+            return "Q5_K" if layer < 2 else "Q4_K"
+        if role == "ffn_down":
+            return "Q5_K" if layer < layers // 16 else "Q4_K"
+        return "Q4_K" if role == "attn_output" else "Q3_K"
+    if quantization in ("q4_K_M", "q5_K_M") and role in ("attn_v", "ffn_down") and _more_bits(layer, layers):
+        return "Q6_K"
+    return _MOST[quantization]
 
 
 def _quantized(tensor: Tensor) -> bool:

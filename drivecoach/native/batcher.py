@@ -49,6 +49,8 @@ class Greedy:
     decoding: float
     """Seconds of it in which its batch was decoded."""
     finished: bool
+    log_probability: float
+    """Natural logarithm of how likely the whole answer was, its end included."""
 
 
 @dataclass
@@ -168,8 +170,15 @@ class Batcher:
                 if watch is not None:
                     watch.end(written.tokens)
                 now = time.perf_counter()
-                counts = len(rows[at].prompt), len(written.tokens)
-                found = Greedy(text, *counts, now - asked.since, now - begun, written.finished)
+                found = Greedy(
+                    text,
+                    len(rows[at].prompt),
+                    len(written.tokens),
+                    now - asked.since,
+                    now - begun,
+                    written.finished,
+                    written.log_probability,
+                )
                 asked.answer.set_result(found)
         except BaseException as error:  # whoever waits must hear of it, whatever it was
             for asked in batch:

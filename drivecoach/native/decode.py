@@ -38,6 +38,10 @@ class Verdict:
     right: bool
     log_probability: float
     """Natural logarithm, summed over the answer's tokens and its end."""
+    tokens: int
+    """Of the answer, its end included."""
+    margin: float
+    """By how much the least certain of its tokens beats every other one, in logits; negative where it loses."""
 
 
 @dataclass
@@ -47,6 +51,8 @@ class Written:
     tokens: list[int] = field(default_factory=list)
     finished: bool = False
     """False where the limit of tokens cut it."""
+    log_probability: float = 0.0
+    """Natural logarithm, summed over the tokens and the end token."""
 
 
 def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]]:
@@ -59,8 +65,12 @@ def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]
         for at, (start, _) in zip(batch, places, strict=True):
             draft = np.asarray(rows[at].draft)
             stop = start + len(draft)
-            chosen = logits[np.arange(start, stop), draft].astype(np.float64) - totals[start:stop]
-            yield at, Verdict(bool((best[start:stop] == draft).all()), float(chosen.sum()))
+            its = np.arange(start, stop), draft
+            chosen = logits[its].astype(np.float64)
+            logits[its] = -np.inf  # what is left of its rows is what the answer is not
+            margin = (chosen - logits[start:stop].max(axis=1)).min()
+            right = bool((best[start:stop] == draft).all())
+            yield at, Verdict(right, float((chosen - totals[start:stop]).sum()), len(draft), float(margin))
 
 
 def write(
@@ -73,9 +83,9 @@ def write(
     for batch in _batches(context, rows):
         chosen = [rows[at] for at in batch]
         places = _fill(context, chosen)
-        best = context.decode().argmax(axis=1)
+        best, sure = _likeliest(context.decode())
         answers = [
-            _accepted(context, row, best[start:stop], limits[at])
+            _accepted(context, row, best[start:stop], sure[start:stop], limits[at])
             for at, row, (start, stop) in zip(batch, chosen, places, strict=True)
         ]
 
@@ -96,25 +106,26 @@ def write(
             for n in still:
                 tokens = answers[n].tokens
                 context.want(context.add(tokens[-1:], len(chosen[n].prompt) + len(tokens) - 1, n))
-            for n, token in zip(still, context.decode().argmax(axis=1).tolist(), strict=True):
-                _append(context, answers[n], token)
+            for n, token, certain in zip(still, *_likeliest(context.decode()), strict=True):
+                _append(context, answers[n], token, certain)
             ended = [n for n in still if not is_open(n)]
             yield from ((batch[n], answers[n]) for n in ended)
             still = [n for n in still if n not in ended]
 
 
-def _accepted(context: Context, row: Row, best: np.ndarray[Any, Any], limit: int) -> Written:
+def _accepted(context: Context, row: Row, best: Ids, sure: Sequence[float], limit: int) -> Written:
     """What is certain after one decode: the draft as far as it was the most likely, and one token more."""
     answer = Written()
-    for place, token in enumerate(best.tolist()):
-        _append(context, answer, token)
+    for place, (token, certain) in enumerate(zip(best, sure, strict=True)):
+        _append(context, answer, token, certain)
         agrees = place < len(row.draft) and row.draft[place] == token
         if answer.finished or not agrees or len(answer.tokens) >= limit:
             break
     return answer
 
 
-def _append(context: Context, answer: Written, token: int) -> None:
+def _append(context: Context, answer: Written, token: int, log_probability: float) -> None:
+    answer.log_probability += log_probability
     if context.ends(token):
         answer.finished = True
     else:
@@ -190,6 +201,13 @@ def _batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
 def pieces(context: Context, tokens: Iterable[int]) -> str:
     """The text of an answer's tokens."""
     return b"".join(map(context.piece, tokens)).decode("utf-8", "replace")
+
+
+def _likeliest(logits: np.ndarray[Any, Any]) -> tuple[Ids, list[float]]:
+    """The most likely token of each row, and the logarithm of its probability."""
+    best = logits.argmax(axis=1)
+    chosen = logits[np.arange(len(logits)), best].astype(np.float64) - _log_sums(logits)
+    return best.tolist(), chosen.tolist()
 
 
 def _log_sums(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,8 @@ from drivecoach.native.llama import Context, decoders
 
 _WINDOW = 2048
 """Rows that are sorted together, so that neighbours share most of their prompts."""
-_TOKENS, _SEQUENCES, _LOGITS = 512, 48, 64 << 20
+_TOKENS, _SEQUENCES, _LOGITS = 256, 48, 64 << 20
+"""Of one batch. In a larger one each token would be held against more that are none of its own row's."""
 
 
 def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str) -> Iterator[Verdict]:
@@ -34,14 +36,20 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
     for context in made:
         contexts.put(context)
 
+    given_up = threading.Event()
+
     def work(window: list[tuple[str, str]]) -> list[Verdict]:
         context = contexts.get()
+        verdicts: dict[int, Verdict] = {}
         try:
             asked = [
                 decode.Row(context.tokenize(prompt), context.tokenize_again(answer + end))
                 for prompt, answer in window
             ]
-            verdicts = dict(decode.judge(context, asked))
+            for at, verdict in decode.judge(context, asked):
+                verdicts[at] = verdict
+                if given_up.is_set():  # nobody waits for the rest
+                    return []
         finally:
             contexts.put(context)
         return [verdicts[at] for at in range(len(window))]
@@ -50,12 +58,15 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
     under_way: deque[Future[list[Verdict]]] = deque()
     try:
         with ThreadPoolExecutor(count) as pool:
-            while window := list(islice(rest, _WINDOW)):
-                under_way.append(pool.submit(work, window))
-                if len(under_way) > 2 * count:
+            try:
+                while window := list(islice(rest, _WINDOW)):
+                    under_way.append(pool.submit(work, window))
+                    if len(under_way) > 2 * count:
+                        yield from under_way.popleft().result()
+                while under_way:
                     yield from under_way.popleft().result()
-            while under_way:
-                yield from under_way.popleft().result()
+            finally:
+                given_up.set()
     finally:
         for context in made:
             context.close()

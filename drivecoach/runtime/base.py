@@ -50,6 +50,8 @@ class Completion:
     """Time spent on writing the answer, where the server tells."""
     source: str = "model"
     """Who answered: ``model``, or ``rules`` where no model was asked."""
+    log_probability: float | None = None
+    """Natural logarithm of how likely the answer was as a whole; None where the runtime does not tell."""
 
 
 class Runtime(Protocol):

@@ -279,6 +279,7 @@ def _completion(found: Greedy) -> Completion:
         found.finished,
         prompt_seconds=each * found.prompt_tokens,
         completion_seconds=each * found.tokens,
+        log_probability=found.log_probability,
     )
 
 

@@ -88,6 +88,14 @@ class Ollama:
             completion_seconds=(answer.eval_duration or 0) / 1e9,
         )
 
+    def digest(self) -> str:
+        """What tells the model that has this name now from any other; raises RuntimeFailure where none has it."""
+        wanted = self._model.removesuffix(":latest").casefold()  # capitals do not tell names apart there
+        for listed in self._call(self._client.list).models:
+            if (listed.model or "").removesuffix(":latest").casefold() == wanted and listed.digest:
+                return str(listed.digest)
+        raise RuntimeFailure(f"{self.name} is gone from the server", hint="make it again: drivecoach deploy RUN")
+
     def close(self) -> None:
         """Drop the connection."""
         self._client.close()

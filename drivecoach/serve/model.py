@@ -22,6 +22,7 @@ from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.serve.schema import check_schema
 from drivecoach.serve.thinking import ThinkSplitter
 from drivecoach.serve.wire import WireError
+from drivecoach.verify.certificate import certificate_of
 
 Emit = Callable[[str, str], bool]
 """Gets (reasoning, answer) as they grow; True stops the generation."""
@@ -168,11 +169,20 @@ class ServedModel:
             "template": template,
             "system": self.chat.system,
             "details": self._details,
-            "model_info": dict(self._metadata),
+            "model_info": {**self._metadata, **self._certificate()},
             "capabilities": ["completion", *(["thinking"] if self.thinks else [])],
             "modified_at": self._modified,
             "digest": self.digest,
         }
+
+    def _certificate(self) -> dict[str, Any]:
+        """What a verification of this very file came to; nothing where there is none."""
+        found = certificate_of(self._path)
+        if found is None:
+            return {}
+        told = found.model_dump(mode="json", include={"date", "states", "wrong", "lowered", "clean", "seal"})
+        told["violations"] = sum(found.violations.values())
+        return {f"drivecoach.certificate.{name}": value for name, value in told.items()}
 
 
 def file_name(path: Path) -> str:

@@ -12,8 +12,8 @@ from transformers import TrainerCallback
 from drivecoach.errors import TrainError
 from drivecoach.files import written_aside
 from drivecoach.progress import Task
+from drivecoach.train.metrics import METRICS, read_metrics
 
-METRICS = "metrics.jsonl"
 PLOT = "loss.png"
 
 
@@ -60,19 +60,6 @@ class Report(TrainerCallback):
             self._task.update(state.global_step, loss=f"{values['loss']:.3g}")
         if "eval_exact_match" in values:
             self._task.update(state.global_step, exact=f"{values['eval_exact_match']:.1%}")
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The metrics written so far; a last line cut short by an interrupted run is left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
 
 
 def plot(folder: Path, name: str) -> None:

@@ -19,7 +19,7 @@ from drivecoach.config import TrainConfig
 from drivecoach.errors import DataError
 from drivecoach.files import write_json
 from drivecoach.progress import progress
-from drivecoach.train import checkpoints, forgetting, memory, processes
+from drivecoach.train import checkpoints, forgetting, memory, packed, processes
 from drivecoach.train.backend import Backend, Job
 from drivecoach.train.muon import own_optimizer
 from drivecoach.train.progress import Report, plot
@@ -101,17 +101,23 @@ def _train(
     if "tensorboard" in settings.report_to:  # by default it writes among the checkpoints, which are removed
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
     start = _last_checkpoint(job)
-    with progress("train", unit="step", shown=processes.is_first()) as task:
+    own_loss = torch.cuda.is_available() or backend.OWN_LOSS
+    packs = not own_loss and packed.fits(model)
+    with (
+        packed.attention(model, rounded=settings.precision == "auto") if packs else nullcontext(),
+        progress("train", unit="step", shown=processes.is_first()) as task,
+    ):
         trainer = _Trainer(
             model=model,
             args=_arguments(settings, folder, evaluate=bool(rows.held_out)),
             train_dataset=Dataset.from_list(list(rows.train)),
             eval_dataset=Dataset.from_list(list(rows.held_out)) if rows.held_out else None,
             processing_class=tokenizer,
+            data_collator=packed.pack if packs else None,
             callbacks=[Report(job.recipe.name, folder, task), checkpoints.Seal(), *_stopping(settings)],
             optimizers=(own_optimizer(model, settings), None),
         )
-        trainer.own_loss = torch.cuda.is_available() or backend.OWN_LOSS
+        trainer.own_loss = own_loss
         trainer.held_out = rows.held_out
         trainer.remove_callback(PrinterCallback)
         with memory.explained(settings):
@@ -246,7 +252,7 @@ def _arguments(settings: TrainConfig, folder: Path, *, evaluate: bool) -> SFTCon
         save_steps=settings.checkpoint_steps,
         save_total_limit=2,
         eval_strategy="steps" if evaluate else "no",
-        eval_steps=settings.checkpoint_steps,
+        eval_steps=settings.evaluate_every or settings.checkpoint_steps,
         restore_callback_states_from_checkpoint=settings.patience is not None,  # the patience that is left
         load_best_model_at_end=best is not None,
         metric_for_best_model=_BEST[best] if best else None,

@@ -183,7 +183,7 @@ def test_many_in_one_call_are_each_answered_as_alone(model: Path, texts: list[st
 
 
 def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:
-    with pytest.raises(ModelError, match="longer than the 512"):
+    with pytest.raises(ModelError, match="longer than the 256"):
         list(judge(model, [("长" * 600, "x")], length=LENGTH, end=CHAT.end))
 
 

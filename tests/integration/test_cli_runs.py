@@ -13,11 +13,12 @@ import pytest
 
 from drivecoach.chat import Chat
 from drivecoach.domains.load import load_domain
+from drivecoach.evaluate.result import Figures
 from drivecoach.evaluate.scores import Evaluation
 from drivecoach.export.result import ExportResult
 from drivecoach.train.result import TrainResult
 from tests.integration.test_kill_resume import ROOT, make_recipe
-from tests.support.command import Run
+from tests.support.command import Run, refused
 from tests.support.deploy_server import deploy_server
 
 pytest.importorskip("trl")
@@ -43,10 +44,13 @@ def test_a_stage_prints_its_result(run: Run, tmp_path: Path, monkeypatch: pytest
     assert {name: (tmp_path / "runs/r/export" / name).stat().st_size for name in files} == {
         name: file.bytes for name, file in files.items()
     }
-    scores = Evaluation.model_validate_json(run("evaluate", "runs/r", "--json").out).root
-    assert list(scores) == ["test"] and scores["test"].rows > 0, "free text cannot be drawn evenly"
+    figures = Figures.model_validate_json(run("evaluate", "runs/r", "--json").out)
+    assert [split.split for split in figures.splits] == ["test"], "free text cannot be drawn evenly"
+    assert Figures.model_validate_json((tmp_path / "runs/r/evaluate/figures.json").read_bytes()) == figures
 
     whole = json.loads(run("tune", "r.yaml", "--json").out)
+    scores = Evaluation.model_validate(whole["evaluate"]).root
+    assert list(scores) == ["test"] and scores["test"].rows == figures.splits[0].exact.rows > 0
     assert whole == {
         "run": "runs/r",
         "train": trained.model_dump(),
@@ -111,9 +115,10 @@ def test_evaluate_names_the_pairs_that_say_something_else_than_the_rules(
     result = run("evaluate", "runs/r")
     assert "3 of 30 pairs say something else than the rules of blinds" in result.out
     assert "warning: compared with the rules, though 3 of 30 pairs say something else" in result.out
+    assert "| uniform | " in (tmp_path / "runs/r/export/README.md").read_text(encoding="utf-8"), "the model card"
     found = [json.loads(line) for line in (tmp_path / "runs/r/evaluate/differences.jsonl").read_text().splitlines()]
     assert {row["input"] for row in found} == {pairs[place]["input"] for place in changed}
-    scores = Evaluation.model_validate_json(run("evaluate", "runs/r", "--json").out).root
+    scores = Evaluation.model_validate(json.loads(run("tune", "r.yaml", "--json").out)["evaluate"]).root
     mistakes = (tmp_path / "runs/r/evaluate/mistakes.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(mistakes) == sum(score.mistakes for score in scores.values())
     assert [json.loads(line)["test"] for line in mistakes].count("uniform") == scores["uniform"].mistakes
@@ -123,7 +128,7 @@ def test_evaluate_names_the_pairs_that_say_something_else_than_the_rules(
 
 def test_a_log_file_of_a_run_holds_our_lines_and_no_other(tmp_path: Path) -> None:
     """In a process of its own: much of the noise comes when libraries are imported for the first time."""
-    recipe = make_recipe(tmp_path, max_steps=4, checkpoint_steps=2)
+    recipe = make_recipe(tmp_path, max_steps=4, checkpoint_steps=3, evaluate_every=1)
     (tmp_path / "r.yaml").write_text(recipe.model_dump_json(), encoding="utf-8")
     command = [sys.executable, "-m", "drivecoach", "tune", "r.yaml"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OLLAMA_HOST": "127.0.0.1:9"}
@@ -135,3 +140,26 @@ def test_a_log_file_of_a_run_holds_our_lines_and_no_other(tmp_path: Path) -> Non
     assert [line for line in done.stdout.splitlines() if not ours.fullmatch(line)] == []
     assert "Writing model shards" in (tmp_path / "runs/r/run.log").read_text(encoding="utf-8")
     assert (tmp_path / "runs/r/train/loss.png").is_file() and (tmp_path / "runs/r/export/flips.jsonl").is_file()
+    metrics = map(json.loads, (tmp_path / "runs/r/train/metrics.jsonl").read_text().splitlines())
+    assert [line["step"] for line in metrics if "eval_exact_match" in line] == [1, 2, 3, 4], "between checkpoints too"
+
+
+def test_any_link_and_any_questions_are_measured_and_tables_are_written(here: Path, run: Run) -> None:
+    os.chdir(here)
+    found = Figures.model_validate_json(run("evaluate", "runs/r/export/r-f16.gguf", "--json").out)
+    assert found.target.kind == "gguf" and (here / "runs/r/evaluate/figures.json").is_file(), "that is the served file"
+    kept = (here / "runs/r/evaluate/figures.json").read_bytes()
+    assert run("evaluate", "runs/r/export/merged", "--limit", "2").code == 0
+    (here / "mine.jsonl").write_text('{"input": "问题", "output": "回答"}\n', encoding="utf-8")
+    mine = Figures.model_validate_json(run("evaluate", "runs/r", "--data", "mine.jsonl", "--json").out)
+    assert [(split.split, split.exact.rows) for split in mine.splits] == [("mine", 1)]
+    assert (here / "runs/r/evaluate/figures.json").read_bytes() == kept, "a part, or other questions, replace nothing"
+    assert run("evaluate", "runs/r/export/merged").code == 0
+    assert (here / "runs/r/evaluate/figures-merged.json").is_file()
+
+    tables = json.loads(run("evaluate", "runs/r", "--chain", "--quant-sweep", "--limit", "2", "--json").out)
+    assert list(tables) == ["chain", "sweep"] and tables["chain"]["links"][0]["link"] == "model"
+    assert {"chain.json", "sweep.json"} <= {path.name for path in (here / "runs/r/evaluate").iterdir()}
+
+    refused(run("evaluate", "runs"), "neither a run folder nor a folder of weights")
+    refused(run("evaluate", "runs/r/export/r-f16.gguf", "--chain"), "is no run folder")

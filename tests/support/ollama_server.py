@@ -60,11 +60,20 @@ class OllamaServer:
     metadata: dict[str, Any] = field(default_factory=lambda: {"drivecoach.domain": "driving"})
     """The GGUF's own fields, which ``/api/show`` gives as ``model_info`` (a real 0.33 does, strings whole)."""
     capabilities: list[str] = field(default_factory=lambda: ["completion"])
+    digest: str = "0" * 64
+    """Of every model."""
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def reply(self, path: str, body: dict[str, Any]) -> Reply:
         """What the server answers to one request."""
         self.requests.append((path, body))
+        if path == "/api/tags":
+            return 200, {
+                "models": [
+                    {"name": f"{name}:latest", "model": f"{name}:latest", "digest": self.digest, "size": 1}
+                    for name in self.models
+                ]
+            }
         name = str(body.get("model", "")).removesuffix(":latest")
         if name not in self.models:
             return 404, {"error": f"model '{body.get('model')}' not found"}
@@ -98,8 +107,11 @@ def ollama_server(**models: Answer) -> Iterator[OllamaServer]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
             status, value = server.reply(self.path, body)
             content = value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode()
             self.send_response(status)

@@ -1,14 +1,18 @@
 """Model shapes on which our quantization is compared with llama.cpp's ``llama_model_quantize``.
 
-The reference is not a dependency of the project: its answers are frozen in ``tests/data/llama_quantize.json``
-(from llama-cpp-python 0.3.36). With that package installed, ``python -m tests.support.quantize_cases`` writes
-the file anew.
+The reference is not a dependency of the project: its answers are frozen in ``tests/data/llama_quantize.json``. They are
+those of llama.cpp's library as the npm package @node-llama-cpp/linux-x64 3.22.1 brings it; llama-cpp-python 0.3.36 gave
+the same where both were asked. ``python -m tests.support.quantize_cases LIBRARY`` (the path of such a ``libllama.so``,
+its folder in ``LD_LIBRARY_PATH``) writes the file anew.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import sys
+import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from math import prod
@@ -20,6 +24,8 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 from drivecoach.gguf.architectures import ARCHITECTURES
 
 FROZEN = Path(__file__).parents[1] / "data" / "llama_quantize.json"
+FILE_TYPES = {"f16": 1, "q8_0": 7, "q3_K_M": 12, "q4_K_M": 15, "q5_K_M": 17, "q6_K": 18}
+"""llama.cpp's ``enum llama_ftype``."""
 _ROWS = 96
 """Rows of the embedding: quantization goes row by row, so few are enough."""
 
@@ -72,6 +78,14 @@ CASES = [
     Case("gemma3", layers=26, heads=4, kv=1),
     Case("gemma3", hidden=288, ffn=576, layers=7, heads=2, kv=1, head_dim=32),
     Case("gemma3", layers=18, kv=1, to="q8_0"),
+    Case("qwen3", to="q3_K_M"),
+    Case("qwen3", hidden=96, ffn=160, layers=5, kv=4, head_dim=32, tied=False, to="q3_K_M"),
+    Case("qwen2", ffn=256, layers=80, heads=2, kv=1, head_dim=32, tied=False, to="q3_K_M"),
+    Case("llama", layers=16, heads=8, kv=2, head_dim=32, tied=False, to="q3_K_M"),
+    Case("qwen3", to="q5_K_M"),
+    Case("qwen3", hidden=96, ffn=160, layers=5, kv=4, head_dim=32, tied=False, to="q5_K_M"),
+    Case("qwen3", to="q6_K"),
+    Case("gemma3", hidden=288, ffn=576, layers=7, heads=2, kv=1, head_dim=32, to="q6_K"),
 ]
 
 
@@ -140,21 +154,25 @@ def _values(seed: int, count: int) -> np.ndarray:
     return unit * np.abs(unit)
 
 
-def _freeze() -> None:
-    import ctypes
-    import tempfile
+class _Settings(ctypes.Structure):
+    """``llama_model_quantize_params``, with room for what is added to it."""
 
-    from llama_cpp import llama_cpp  # type: ignore[import-not-found]
+    _fields_ = (("nthread", ctypes.c_int32), ("ftype", ctypes.c_int), ("rest", ctypes.c_uint8 * 1024))
 
-    llama_cpp.llama_backend_init()
+
+def _freeze(library: str) -> None:
+    llama = ctypes.CDLL(library)
+    llama.llama_model_quantize_default_params.restype = _Settings
+    llama.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(_Settings)]
+    llama.llama_backend_init()
     frozen = {}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "source.gguf"), Path(folder, "target.gguf")
         for case in CASES:
             write_source(case, source)
-            settings = llama_cpp.llama_model_quantize_default_params()
-            settings.ftype = {"f16": 1, "q8_0": 7, "q4_K_M": 15}[case.to]
-            if llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(settings)):
+            settings = llama.llama_model_quantize_default_params()
+            settings.ftype = FILE_TYPES[case.to]
+            if llama.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(settings)):
                 raise RuntimeError(f"the reference refused {case.name}")
             frozen[case.name] = digest(target)
     lines = [f"{json.dumps(name)}: {json.dumps(roles)}" for name, roles in frozen.items()]
@@ -162,4 +180,4 @@ def _freeze() -> None:
 
 
 if __name__ == "__main__":
-    _freeze()
+    _freeze(sys.argv[1])

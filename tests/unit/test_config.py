@@ -359,6 +359,14 @@ def test_a_recipe_cannot_be_changed_after_it_was_read(write) -> None:
         recipe.train.epochs = 5  # type: ignore[misc]
 
 
+def test_a_validation_without_a_checkpoint_cannot_be_chosen_from(write) -> None:
+    trained = "train: {best_by: exact_match, checkpoint_steps: 10, evaluate_every: %d}\n"
+    assert load_recipe(write(MINIMAL + trained % 10)).train.evaluate_every == 10
+    (_, allowed) = faults_of(write(MINIMAL + trained % 5))["train"]
+    assert "leave train.evaluate_every out" in allowed
+    assert load_recipe(write(MINIMAL + "train: {evaluate_every: 5}\n")).train.checkpoint_steps == 200
+
+
 def test_answers_that_leave_no_room_for_a_prompt_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(MINIMAL + "export: {num_ctx: 256, num_predict: 256}\n", encoding="utf-8")

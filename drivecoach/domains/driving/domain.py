@@ -42,6 +42,18 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
     """
 
     levels = LEVELS
+    about = (
+        "A driving coach for learners in China (科目二, 科目三): it reads what the car's sensors say at one moment, "
+        "and answers in Chinese what to do now (动作), how grave it is (级别), and what to say (话术)."
+    )
+    not_for = (
+        "Driving a car, or taking the place of the coach beside the learner. It sees nothing but the features of its "
+        "input: no road, no traffic light, no other car, no pedestrian, no steering. It knows the rules of training "
+        "and examination that its data teach, not the law of every place. A wrong answer can be dangerous: ask it "
+        "through drivecoach's guard (`--guard strict`), which checks every answer against the rules, and let no car "
+        "obey it."
+    )
+    map_by = "当前项目"
 
     def __init__(
         self,

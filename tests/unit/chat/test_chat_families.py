@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivecoach.chat import FAMILIES, NO_THINKING, Chat, Message, family, own_family, read_family
+from drivecoach.chat.family import Family
 from drivecoach.config import ExportConfig
 from drivecoach.errors import InputError, RecipeError
 from drivecoach.export.modelfile import go_template, render
@@ -30,6 +33,26 @@ def test_turns_stand_in_order_and_the_answer_is_opened(name: str) -> None:
     assert text.endswith(OPENING[name])
     assert text.count(chat.end) == (3 if name == "gemma" else 4)
     assert chat.completion("d") == "d" + chat.end
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1) | st.sampled_from([" ", "\n", " a\n", "{{ 1 }}", "{% raw %}"])
+
+
+@given(st.sampled_from(FAMILIES), TEXTS | st.just(""), st.lists(TEXTS, max_size=5))
+def test_the_quick_way_to_a_prompt_says_what_the_template_says(name: str, system: str, turns: list[str]) -> None:
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    roles = ["user" if place % 2 == len(turns) % 2 else "assistant" for place in range(len(turns))]
+    messages += [{"role": role, "content": text} for role, text in zip(roles, turns, strict=True)]
+    messages.append({"role": "user", "content": "c"})
+    assert family(name)._plain is not None
+    assert family(name).prompt(messages) == family(name).render(messages, answer=True)
+
+
+def test_a_template_that_is_no_turns_is_rendered_by_jinja() -> None:
+    counting = "{% for m in messages %}{{ loop.index }}{{ m.content }}{% endfor %}" + OPENED
+    spoken = Family("counting", counting, "<end>", "<end>")
+    assert spoken._plain is None
+    assert spoken.prompt([{"role": "user", "content": "a"}]) == "1a<assistant>"
 
 
 @pytest.mark.parametrize("name", FAMILIES)

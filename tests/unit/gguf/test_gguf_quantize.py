@@ -10,7 +10,7 @@ import pytest
 
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.reader import describe, read_metadata
-from tests.support.quantize_cases import CASES, FROZEN, Case, digest, write_source
+from tests.support.quantize_cases import CASES, FILE_TYPES, FROZEN, Case, digest, write_source
 
 EXPECTED = json.loads(FROZEN.read_text(encoding="utf-8"))
 
@@ -30,7 +30,7 @@ def test_types_and_bytes_are_those_of_llama_quantize(case: Case, tmp_path: Path)
     assert found == expected
     vectors = [(name, kind) for name, kind, shape in describe(target) if len(shape) == 1]
     assert vectors and all(kind == "F32" for _, kind in vectors)
-    assert read_metadata(target)["general.file_type"] == {"f16": 1, "q8_0": 7, "q4_K_M": 15}[case.to]
+    assert read_metadata(target)["general.file_type"] == FILE_TYPES[case.to]
 
 
 def _types(roles: dict[str, list[str]]) -> dict[str, list[str]]:

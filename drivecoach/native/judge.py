@@ -14,8 +14,8 @@ from drivecoach.native import decode
 from drivecoach.native.decode import Verdict
 from drivecoach.native.llama import Context, decoders
 
-_WINDOW = 2048
-"""Rows that are sorted together, so that neighbours share most of their prompts."""
+_WINDOW = 512
+"""Rows that are sorted together, so that neighbours share most of their prompts; few, so that all cores have some."""
 _TOKENS, _SEQUENCES, _LOGITS = 256, 48, 64 << 20
 """Of one batch. In a larger one each token would be held against more that are none of its own row's."""
 

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from common import figure, finish, in_turns
+from common import RUNS, figure, finish, in_turns
 
 ROOT = Path(__file__).parents[1]
 SHAPE = {"vocab_size": 32_768, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8} | {
@@ -130,11 +130,13 @@ def main() -> None:
     """All ways in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", nargs=2, metavar=("WAY", "BASE"), help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--ways", nargs="+", default=["peft", *(["unsloth"] if find_spec("unsloth") else [])])
     asked = parser.parse_args()
     if asked.one:
         print(json.dumps(rate(asked.one[0], Path(asked.one[1]))))
         return
-    names = ["trl", "peft", *(["unsloth"] if find_spec("unsloth") else [])]
+    names = ["trl", *asked.ways]
     with tempfile.TemporaryDirectory() as base:
         save_base(Path(base))
 
@@ -143,7 +145,7 @@ def main() -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             return float(done.stdout.splitlines()[-1])
 
-        rates = in_turns({name: lambda name=name: run(name) for name in names})
+        rates = in_turns({name: lambda name=name: run(name) for name in names}, asked.runs)
     finish(
         "LoRA on a Qwen3 shape of 42 M",
         [

@@ -81,7 +81,8 @@ def plot(figures: list[Figure]) -> None:
         found = one.ratio if one.bar_on == "ratio" else one.value
         if not one.bar or not found:  # a count that should be none, and is: no times of it
             continue
-        names.append(one.what)
+        against = f", against {one.baseline}" if one.baseline and one.bar_on == "ratio" else ""
+        names.append(f"{one.what}{against}")
         shares.append(found / one.bar if one.bar_is == "at least" else one.bar / found)
     if not names:
         return
@@ -90,6 +91,8 @@ def plot(figures: list[Figure]) -> None:
     axes.barh(names, shares, color=colors)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("times the bar (right of the line: met)")
     axes.invert_yaxis()
     figure.savefig(HERE / "results.png", dpi=110)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from drivecoach.cli.app import app
+from drivecoach.cli.app import make_app
 from drivecoach.config import RefineConfig
 from drivecoach.data import read_pairs
 from drivecoach.errors import RecipeError
@@ -82,7 +82,7 @@ def test_rounds_go_on_until_little_is_wrong_and_leave_the_run_as_it_was(
     said.clear()
     assert refine(Run.open(folder, said.append), SETTINGS, said.append)[1] == record
     assert not [text for text in said if text.startswith(("train", "export", "verify"))]
-    told = CliRunner().invoke(app, ["refine", str(folder), "--rounds", "2", "--pairs", "90", "--json"])
+    told = CliRunner().invoke(make_app(), ["refine", str(folder), "--rounds", "2", "--pairs", "90", "--json"])
     assert told.exit_code == (3 if kept.wrong else 0), told.output
     shown = json.loads(told.stdout)
     assert shown["run"] == str(refined) and shown["rounds"] == record.model_dump(mode="json")["rounds"]

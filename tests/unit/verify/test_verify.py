@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from drivecoach.cli.app import app
+from drivecoach.cli.app import make_app
 from drivecoach.coach import Coach
 from drivecoach.errors import DataError, DrivecoachError, ModelError, RecipeError, RuntimeFailure, StorageError
 from drivecoach.evaluate.target import Target, open_target
@@ -239,19 +239,19 @@ def test_below_a_confidence_the_rules_answer_or_the_row_is_marked(run: Path) -> 
 
 def test_the_verb_says_what_is_wrong_and_ends_with_a_code_of_its_own(run: Path, tmp_path: Path) -> None:
     shell, certificate = CliRunner(), read(run / "verify")
-    told = shell.invoke(app, ["verify", str(run), "--json"])
+    told = shell.invoke(make_app(), ["verify", str(run), "--json"])
     assert told.exit_code == 3 and json.loads(told.stdout)["wrong"] == certificate.wrong
     gguf = tmp_path / "other.gguf"
     gguf.write_bytes((run / "export" / "crossing-q4_K_M.gguf").read_bytes())
     module = f"{Path(crossing_module.__file__)}:domain"
-    assert shell.invoke(app, ["verify", str(gguf), "--domain", module]).exit_code == 3
+    assert shell.invoke(make_app(), ["verify", str(gguf), "--domain", module]).exit_code == 3
     assert read(tmp_path / "other.verify").wrong == certificate.wrong  # outside of a run, beside the file
-    held = shell.invoke(app, ["verify", "--check", str(tmp_path / "other.verify"), "--domain", module])
+    held = shell.invoke(make_app(), ["verify", "--check", str(tmp_path / "other.verify"), "--domain", module])
     assert held.exit_code == 0, held.output
     nowhere = tmp_path / CERTIFICATE
     shutil.copyfile(run / "verify" / CERTIFICATE, nowhere)
     with pytest.raises(ModelError, match="is not to be seen from where it lies"):
-        shell.invoke(app, ["verify", "--check", str(nowhere)], catch_exceptions=False)
+        shell.invoke(make_app(), ["verify", "--check", str(nowhere)], catch_exceptions=False)
 
 
 def test_a_server_shows_the_certificate_of_its_file(run: Path) -> None:
@@ -267,10 +267,10 @@ def test_a_batch_is_answered_by_rules_where_the_model_is_not_sure(run: Path, tmp
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("".join(CROSSING.write_input(value) + "\n" for value in list(CROSSING.inputs())[::20]))
     asked = ["infer", str(source), "-o", str(output), "--model", str(run), "--min-confidence"]
-    done = CliRunner().invoke(app, [*asked, "0"])
+    done = CliRunner().invoke(make_app(), [*asked, "0"])
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert {row["source"] for row in rows} == {"rules"} and "confidence" in rows[0]["reason"]
-    other = CliRunner().invoke(app, [*asked, "auto"])
+    other = CliRunner().invoke(make_app(), [*asked, "auto"])
     assert isinstance(other.exception, StorageError)  # the journal is of another confidence
-    assert CliRunner().invoke(app, [*asked, "half"]).exit_code == 2
+    assert CliRunner().invoke(make_app(), [*asked, "half"]).exit_code == 2

@@ -126,9 +126,13 @@ def _splits(first: Measured, second: Measured, left_out: dict[str, str]) -> dict
         for run in (first, second)
     ]
     same_data = _same_data(first, second)
+    scored = [run for run in (first, second) if run.figures and not (run.evaluated / result.WRONG).is_file()]
     for name in dict.fromkeys([*rows[0], *rows[1]]):
         if name not in rows[0] or name not in rows[1]:
             left_out[name] = f"{(first if name not in rows[0] else second).folder} was not asked it"
+        elif scored:  # by `tune`, which keeps no such file
+            folder = scored[0].folder
+            left_out[name] = f"what {folder} answered wrong is not kept: drivecoach evaluate {folder}"
         elif same_data and rows[0][name] == rows[1][name]:
             found[name] = (_of_split(first, name, rows[0][name]), _of_split(second, name, rows[1][name]))
         elif name == "test" and (common := _common_test(first, second, rows)):

@@ -113,6 +113,16 @@ def test_what_was_not_measured_is_said_with_what_measures_it(make: Make, run: Ru
     refused(run("compare", one, other), "was not asked it")
 
 
+def test_runs_that_were_scored_but_keep_no_wrong_answers_are_not_compared(make: Make) -> None:
+    (one, its), (other, others) = make("one"), make("other")
+    for folder, file in ((one, its), (other, others)):
+        write_figures(folder, file, {"test": STATES}, set())
+        for kept in folder.rglob("wrong.jsonl"):
+            kept.unlink()
+    with pytest.raises(DataError, match="is not kept: drivecoach evaluate"):
+        held(one, other)
+
+
 def test_figures_of_an_older_model_do_not_count(make: Make) -> None:
     (one, its), _ = make("one"), make("other")
     write_figures(one, its, {"test": STATES}, set())

@@ -15,7 +15,9 @@ def main() -> None:
     gc.set_threshold(_GARBAGE)
     process.open_streams()
     with process.ended_at_once():
+        from drivecoach.cli.app import chosen
         from drivecoach.cli.app import main as run
 
+        app = chosen()
         with process.ended_in_order():
-            run()
+            run(app)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Annotated, Never
 
@@ -76,11 +76,16 @@ def about(
     """Tune a small language model into a driving coach that answers in validated, structured output."""
 
 
-def main() -> None:
-    """Run the command line; never shows a traceback for bad input, an interruption or a full disk."""
+def chosen() -> typer.Typer:
+    """The command line that ``sys.argv`` asks for: with its verb alone, or with all where it names none."""
     verb = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    return make_app([verb] if verb in VERBS else VERBS)
+
+
+def main(app: Callable[[], object]) -> None:
+    """Run the command line; never shows a traceback for bad input, an interruption or a full disk."""
     try:
-        make_app([verb] if verb in VERBS else VERBS)()
+        app()
     except DrivecoachError as error:
         _fail(printable(str(error)), printable(error.hint), *getattr(error, "__notes__", ()))
     except SystemExit as ending:

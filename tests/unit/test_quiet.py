@@ -78,8 +78,7 @@ def broken():
         noise()
         raise {error}
 
-app.make_app = lambda *_: broken
-app.main()
+app.main(broken)
 """,
         tmp_path,
     )

@@ -9,7 +9,6 @@ from typing import Generic, cast
 from drivecoach.domain import Domain, Explanation, Pair, RuleTable, Violation
 from drivecoach.domain.pieces import answer_pieces
 from drivecoach.domain.reading import read_json
-from drivecoach.domains.driving import invariants
 from drivecoach.domains.driving.answer import reply_to
 from drivecoach.domains.driving.documents import card, rules_table
 from drivecoach.domains.driving.draw import Space
@@ -21,6 +20,7 @@ from drivecoach.domains.driving.rules.lights import LIGHT
 from drivecoach.domains.driving.rules.start import STAGES
 from drivecoach.domains.driving.state import State, features_of, legal_states
 from drivecoach.domains.driving.teacher import Advice, Teacher
+from drivecoach.domains.driving.violations import violations
 from drivecoach.domains.driving.words import LEVELS
 
 SYSTEM = (
@@ -91,7 +91,7 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
 
     def violations(self, value: State, answer: Given) -> Sequence[Violation]:
         """The invariants that ``answer`` breaks; a school's own are added by overriding this."""
-        return invariants.violations(value, answer)
+        return violations(value, answer)
 
     def teach(self, value: State) -> Given:
         """The rule teacher's instruction."""

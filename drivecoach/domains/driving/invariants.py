@@ -1,16 +1,14 @@
 """What no instruction may break: the invariants I02-I45 and I48 of the rule description, one function each.
 
-A check asks the instruction first, then the flags, and the state last: most instructions so never need the state.
-They judge any instruction, the teacher's or a model's. I01, I04, I46, I47 and I49 are about the whole table,
-about several steps and about the parser; tests hold them.
+A check asks the instruction first, then the flags, and the state last: most instructions so never need the state
+(`violations`). They judge any instruction, the teacher's or a model's. I01, I04, I46, I47 and I49 are about the whole
+table, about several steps and about the parser; tests hold them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Never, cast
 
 from drivecoach.domain import Violation
 from drivecoach.domains.driving.case import (
@@ -25,59 +23,14 @@ from drivecoach.domains.driving.case import (
     SIGNALS,
     STOPS,
     Case,
-    Flags,
-    flags_of,
     spoken_operations,
 )
-from drivecoach.domains.driving.instruction import MAX_ACTIONS, MAX_SPEECH, AnyInstruction
-from drivecoach.domains.driving.state import VehicleState
-from drivecoach.domains.driving.words import GARAGE_ITEMS, JUNCTION_ITEMS, LEVELS, STRICT_ITEMS, Level
+from drivecoach.domains.driving.instruction import MAX_ACTIONS, MAX_SPEECH
+from drivecoach.domains.driving.words import GARAGE_ITEMS, JUNCTION_ITEMS, LEVELS, STRICT_ITEMS
 
 Check = Callable[[Case], bool]
 INVARIANTS: dict[str, tuple[Violation, Check]] = {}
 """Id -> what to report, and the function that tells whether a case breaks it."""
-
-
-def violations(state: VehicleState, instruction: AnyInstruction) -> list[Violation]:
-    """Every invariant that ``instruction`` breaks when given in ``state``; empty when it is sound."""
-    flags = flags_of(state)
-    checks = _open_checks(type(instruction), instruction.actions, instruction.level, instruction.speech, flags)
-    if not checks:
-        return []
-    case = Case(state, instruction, flags)
-    return [violation for violation, broken in checks if broken(case)]
-
-
-class _Read(Exception):
-    """A check has looked at the state."""
-
-
-class _Unread:
-    """A state that nobody may look at."""
-
-    def __getattr__(self, name: str) -> Never:
-        raise _Read
-
-
-@lru_cache(maxsize=8192)
-def _open_checks(
-    kind: type[AnyInstruction], actions: tuple[str, ...], level: Level, speech: str, flags: Flags
-) -> list[tuple[Violation, Check]]:
-    """The checks that an instruction can fail under these flags of the state.
-
-    Most are decided by these alone: what a check says without a look at the rest of the state, it says for every one.
-    """
-    instruction = kind.model_construct(actions=actions, level=level, speech=speech)
-    case = Case(cast(VehicleState, _Unread()), instruction, flags)
-    found = []
-    for violation, broken in INVARIANTS.values():
-        try:
-            if not broken(case):
-                continue
-        except _Read:
-            pass
-        found.append((violation, broken))
-    return found
 
 
 def _never(id: str, text: str) -> Callable[[Check], Check]:

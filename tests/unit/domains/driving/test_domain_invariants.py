@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from drivecoach.domains.driving import DRIVING, Instruction, VehicleState
 from drivecoach.domains.driving.case import Case, flags_of, spoken_operations
-from drivecoach.domains.driving.invariants import INVARIANTS, violations
+from drivecoach.domains.driving.invariants import INVARIANTS
+from drivecoach.domains.driving.violations import violations
 from drivecoach.domains.driving.words import ACTIONS
 from tests.support.driving import ATTRIBUTES, FEATURES, lines
 

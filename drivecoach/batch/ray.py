@@ -13,7 +13,6 @@ from drivecoach.batch.run import Settings, Summary
 from drivecoach.batch.write import arrow_schema, record
 from drivecoach.domains.stored import find_domain
 from drivecoach.errors import DataError, first_line
-from drivecoach.infer import Engine
 
 BATCH = 1024
 """Rows a worker gets at once."""
@@ -28,13 +27,7 @@ class BatchAnswerer:
     def __init__(self, settings: Settings, domain: str | None) -> None:
         hosts = settings.connect()
         self._domain = find_domain(hosts.metadata, settings.model, domain).domain
-        engine = Engine(
-            hosts.generate,
-            self._domain,
-            settings.guard,
-            constrain=settings.constrain,
-            min_confidence=settings.min_confidence,
-        )
+        engine = settings.engine(hosts, self._domain)
         self._answerer = Answerer(hosts, engine, Journal(None, self._domain, {}))
         self._schema = arrow_schema(self._domain)
 

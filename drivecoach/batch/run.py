@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -51,6 +52,12 @@ class Settings:
         ]
         return Hosts(opens, patience=self.patience)
 
+    def engine(self, hosts: Hosts, domain: AnyDomain) -> Engine[Any, Any]:
+        """What asks ``hosts`` and judges; raises RecipeError where the guard or the confidence cannot be had."""
+        return Engine(
+            hosts.generate, domain, self.guard, constrain=self.constrain, min_confidence=self.min_confidence
+        )
+
 
 class Summary(BaseModel):
     """What became of a batch."""
@@ -90,13 +97,7 @@ def run_batch(
     """
     counts: Counter[str] = Counter()
     start = time.perf_counter()
-    engine = Engine(
-        hosts.generate,
-        domain,
-        settings.guard,
-        constrain=settings.constrain,
-        min_confidence=settings.min_confidence,
-    )
+    engine = settings.engine(hosts, domain)
     # Rules cost nothing to ask again, and may have been changed since.
     is_kept = output is not None and address(settings.model)[0] != RULES
     with ExitStack() as opened:

@@ -24,9 +24,10 @@ from drivecoach.native.llama import Context, decoders
 
 SEQUENCES = 32
 """Rows of one batch at most."""
-TOKENS = 512
-"""Tokens of one batch at least; a longer prompt needs more."""
-_MANY = 1024
+TOKENS = 256
+"""Tokens of one batch at least; a longer prompt needs more. In a larger one each token would be held against more that
+are none of its own row's."""
+_MANY = 4096
 """Rows that one decoder takes from those that wait, at most: sorted together, they share more of their prompts."""
 _CELLS = 16 * 1024
 """Tokens that the context holds at most, unless a single row needs more: each takes memory from the start."""

@@ -65,7 +65,6 @@ def compare_baselines(target: Target, questions: Questions, base: str | None = N
     if base is not None:
         ways |= _untuned(target, base, questions.train)
     tables: list[BaselineTable] = []
-    said: list[str] = []
     for split, cases in questions.splits.items():
         with progress(f"evaluate: {split}", len(cases), unit="answer") as task:
             replies = ask_all(target, cases, advance=task.advance)
@@ -79,8 +78,7 @@ def compare_baselines(target: Target, questions: Questions, base: str | None = N
             given = [judge_reply(domain, case, Reply(text)) for case, text in zip(cases, texts, strict=True)]
             rows.append(_row(domain, name, given, model, milliseconds, note))
         tables.append(BaselineTable(split=split, trained_on=len(train), rows=rows))
-        said += _verdict(tables[-1])
-    return Baselines(made=now(), tables=tables, said=said)
+    return Baselines(made=now(), tables=tables)
 
 
 def told_baselines(found: Baselines) -> Iterator[tuple[str, str]]:
@@ -93,8 +91,7 @@ def told_baselines(found: Baselines) -> Iterator[tuple[str, str]]:
             exact = f"{row.exact.share:.2%} ({row.exact.low:.2%} to {row.exact.high:.2%})"
             lines.append(f"{row.name}: exact {exact}{below}{cost}")
         yield f"{table.split} ({table.rows[0].exact.rows:,})", "\n".join(lines)
-    if found.said:
-        yield "plainly", "\n".join(found.said)
+    yield "plainly", "\n".join(line for table in found.tables for line in _verdict(table))
 
 
 def _row(
@@ -120,17 +117,15 @@ def _row(
 
 def _verdict(table: BaselineTable) -> Iterator[str]:
     """Where a simpler way would do, or does not."""
-    model, *others = table.rows
-    for row in others:
-        assert row.against is not None  # noqa: S101
-        if row.against.second >= row.against.first or not row.against.differ:
-            better = "better" if row.against.differ else "as good, as far as these rows can tell"
-            yield (
-                f"{table.split}, {row.name}: {better} ({row.exact.share:.2%}, the model {model.exact.share:.2%}, "
-                f"McNemar p {row.against.p_value:.2g}), so it would do where only such inputs are asked"
-            )
-    if not any(row.against and row.against.second >= row.against.first for row in others):
-        best = max(others, key=lambda row: row.exact.share)
+    model = table.rows[0]
+    for row, against in table.as_good:
+        better = "better" if against.differ else "as good, as far as these rows can tell"
+        yield (
+            f"{table.split}, {row.name}: {better} ({row.exact.share:.2%}, the model {model.exact.share:.2%}, "
+            f"McNemar p {against.p_value:.2g}), so it would do where only such inputs are asked"
+        )
+    if not table.as_good:
+        best = table.best
         yield f"{table.split}: the best simpler way is {best.name} with {best.exact.share:.2%}; the model is better"
 
 
@@ -196,7 +191,11 @@ def _trees(domain: AnyDomain, train: Sequence[AnyCase]) -> dict[str, tuple[Answe
     with progress("evaluate: fit the trees"):
         tree = DecisionTreeClassifier(random_state=0).fit(encoder.transform(table), answers)
         boosted: Any = HistGradientBoostingClassifier(
-            max_iter=100, learning_rate=0.2, min_samples_leaf=2, early_stopping=False, random_state=0,
+            max_iter=100,
+            learning_rate=0.2,
+            min_samples_leaf=2,
+            early_stopping=False,
+            random_state=0,
             categorical_features=few_values,
         )
         if classes > _FEW:
@@ -230,8 +229,7 @@ def _untuned(target: Target, base: str, train: Sequence[Pair]) -> dict[str, tupl
     def ask(examples: list[Message]) -> Answerer:
         def answer(cases: Sequence[AnyCase]) -> list[str]:
             asked = [
-                Case(Question(case.question.text, (*examples, *case.question.history)), case.expected)
-                for case in cases
+                Case(Question(case.question.text, (*examples, *case.question.history)), case.expected) for case in cases
             ]
             limit = recipe.export.num_predict
             with WeightsRuntime(base, chat, {}, limit=limit, tokenizer=str(fitted)) as runtime:
@@ -251,4 +249,3 @@ def _turns(domain: AnyDomain, case: AnyCase) -> list[Message]:
         {"role": "user", "content": case.question.text},
         {"role": "assistant", "content": domain.write_answer(case.expected)},
     ]
-

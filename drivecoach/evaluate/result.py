@@ -323,14 +323,23 @@ class BaselineTable(Result):
     rows: list[BaselineRow]
     """The model is the first."""
 
+    @property
+    def as_good(self) -> list[tuple[BaselineRow, Paired]]:
+        """The simpler ways that were right as often as the model, or more often, and how they stand beside it."""
+        beside = [(row, row.against) for row in self.rows if row.against]
+        return [(row, against) for row, against in beside if against.second >= against.first or not against.differ]
+
+    @property
+    def best(self) -> BaselineRow:
+        """The simpler way that was right most often."""
+        return max(self.rows[1:], key=lambda row: row.exact.share)
+
 
 class Baselines(Result):
     """The file of baselines."""
 
     made: str
     tables: list[BaselineTable]
-    said: list[str]
-    """In words: where a simpler method would do."""
 
 
 def now() -> str:

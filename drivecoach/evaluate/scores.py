@@ -123,7 +123,7 @@ def told(scores: Scores, folder: Path) -> Iterator[str]:
             + (f", {lost:,} without an answer" if lost else "")
         )
     if scores.below is not None:
-        yield f"{scores.below:,} answers below the right level"
+        yield f"{scores.below:,} {'answer' if scores.below == 1 else 'answers'} below the right level"
     violations = "" if scores.violations is None else f"invariant violations {scores.violations}, "
     yield f"valid by schema {scores.schema_valid:.2%}, {violations}{scores.milliseconds:.1f} ms per answer"
     if scores.mistakes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from errno import ENOENT
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +32,8 @@ def read_records(path: Path, domain: AnyDomain) -> Iterator[Record]:
                 if line.strip():
                     yield read_record(line, domain)
     except OSError as error:
-        raise DataError(f"cannot read {shown(str(path), 200)}: {error.strerror}", hint=hint_for(error)) from error
+        hint = "name a file of states, one a line; - is standard input" if error.errno == ENOENT else hint_for(error)
+        raise DataError(f"cannot read {shown(str(path), 200)}: {error.strerror}", hint=hint) from error
 
 
 def _lines(stream: BinaryIO) -> Iterator[str]:

@@ -36,22 +36,15 @@ def fits(model: Any) -> bool:
 
 
 @contextmanager
-def attention(model: Any, *, rounded: bool = False) -> Iterator[None]:
-    """``model`` takes packed batches meanwhile, and padded ones as before.
-
-    ``rounded``: where the processor multiplies bfloat16 matrices in hardware (AMX), 32-bit matrices are rounded for
-    each product, and summed in 32 bits: weights, gradients and all else keep their 32 bits.
-    """
+def attention(model: Any) -> Iterator[None]:
+    """``model`` takes packed batches meanwhile, and padded ones as before."""
     AttentionInterface.register(NAME, _attend)
-    before, precision = model.config._attn_implementation, torch.backends.mkldnn.matmul.fp32_precision
+    before = model.config._attn_implementation
     model.set_attn_implementation(NAME)
-    if rounded and torch.cpu._is_amx_tile_supported():
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
     try:
         yield
     finally:
         model.set_attn_implementation(before)
-        torch.backends.mkldnn.matmul.fp32_precision = precision
 
 
 def pack(rows: Sequence[TokenRow]) -> dict[str, torch.Tensor]:

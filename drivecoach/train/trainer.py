@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,8 @@ def _train(
     own_loss = torch.cuda.is_available() or backend.OWN_LOSS
     packs = not own_loss and packed.fits(model)
     with (
-        packed.attention(model, rounded=settings.precision == "auto") if packs else nullcontext(),
+        packed.attention(model) if packs else nullcontext(),
+        rounded_products() if settings.precision == "auto" else nullcontext(),
         progress("train", unit="step", shown=processes.is_first()) as task,
     ):
         trainer = _Trainer(
@@ -126,6 +127,21 @@ def _train(
             else:
                 trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer
+
+
+@contextmanager
+def rounded_products() -> Iterator[None]:
+    """Where a CPU multiplies bfloat16 matrices in hardware (AMX), 32-bit matrices are rounded for each product.
+
+    They are summed in 32 bits, and weights, gradients and all else keep their 32 bits.
+    """
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    if torch.cpu._is_amx_tile_supported():
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
 
 
 def _last_checkpoint(job: Job) -> Path | None:

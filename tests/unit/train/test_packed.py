@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from drivecoach.config import LoraConfig
 from drivecoach.train import packed
 from drivecoach.train.rows import IGNORED, TokenRow, padded
+from drivecoach.train.trainer import rounded_products
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +91,12 @@ def test_what_rows_begin_with_alike_stands_once(rows: list[TokenRow]) -> None:
         assert batch["input_ids"][0, places[: len(row["input_ids"])]].tolist() == row["input_ids"]
 
 
-def test_products_are_rounded_only_while_it_trains(model: Any) -> None:
+def test_attention_is_packed_and_products_are_rounded_only_while_it_trains(model: Any) -> None:
     before = model.config._attn_implementation, torch.backends.mkldnn.matmul.fp32_precision
-    with packed.attention(model):
+    with packed.attention(model), rounded_products():
         assert model.config._attn_implementation == packed.NAME
+        rounds = torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+        assert rounds == torch.cpu._is_amx_tile_supported()
     assert (model.config._attn_implementation, torch.backends.mkldnn.matmul.fp32_precision) == before
 
 

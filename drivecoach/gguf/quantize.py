@@ -20,6 +20,7 @@ from drivecoach.files import written_aside
 from drivecoach.gguf.numbers import NUMPY, floats
 from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
+from drivecoach.gguf.types import TYPES
 from drivecoach.native.library import shared_library
 from drivecoach.progress import progress
 
@@ -71,8 +72,6 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
 
 def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], file_type: int) -> bytes:
     """Header of the new file: the old fields as they stand, the two replaced ones, then the tensor table."""
-    from gguf import GGMLQuantizationType
-
     kept = [field.raw for key, field in header.fields.items() if key not in _REPLACED]
     new = [
         _text("general.quantization_version") + struct.pack("<II", 4, _QUANTIZATION_VERSION),
@@ -83,7 +82,7 @@ def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], 
         table.append(
             _text(tensor.name)
             + struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
-            + struct.pack("<IQ", GGMLQuantizationType[types[tensor.name]], offset)
+            + struct.pack("<IQ", TYPES[types[tensor.name]].code, offset)
         )
         offset += -(-_nbytes(tensor, types[tensor.name]) // header.alignment) * header.alignment
     counts = struct.pack("<IQQ", 3, len(tensors), len(kept) + len(new))
@@ -118,7 +117,7 @@ def _convert(source: Path, tensor: Tensor, kind: str, run: tuple[int, int]) -> b
         )
     if kind == "F16":
         return values.astype("<f2").tobytes()
-    ggml, code = _ggml(), _type_code(kind)
+    ggml, code = _ggml(), TYPES[kind].code
     out = np.empty(len(values) * ggml.ggml_row_size(code, values.shape[1]), dtype=np.uint8)
     written = ggml.ggml_quantize_chunk(code, values.ctypes.data, out.ctypes.data, 0, len(values), values.shape[1], None)
     if written != out.nbytes or not ggml.ggml_validate_row_data(code, out.ctypes.data, out.nbytes):
@@ -130,17 +129,8 @@ def _convert(source: Path, tensor: Tensor, kind: str, run: tuple[int, int]) -> b
 
 
 def _nbytes(tensor: Tensor, kind: str) -> int:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
-    return math.prod(tensor.shape) // int(block) * int(size)
-
-
-def _type_code(kind: str) -> int:
-    from gguf import GGMLQuantizationType
-
-    code: int = GGMLQuantizationType[kind].value
-    return code
+    _, block, size = TYPES[kind]
+    return math.prod(tensor.shape) // block * size
 
 
 def _text(value: str) -> bytes:
@@ -176,5 +166,5 @@ def _ggml() -> ctypes.CDLL:
     library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     library.ggml_quantize_init.argtypes = [ctypes.c_int]
     for kind in ("Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "Q5_0", "Q5_1"):
-        library.ggml_quantize_init(_type_code(kind))
+        library.ggml_quantize_init(TYPES[kind].code)
     return library

@@ -18,7 +18,7 @@ from drivecoach.config import Quantization
 from drivecoach.errors import ModelError
 from drivecoach.files import written_aside
 from drivecoach.gguf.ahead import in_order
-from drivecoach.gguf.numbers import NUMPY, floats
+from drivecoach.gguf.numbers import NUMPY, are_finite, floats
 from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
 from drivecoach.gguf.types import TYPES
@@ -112,7 +112,7 @@ def _convert(source: Path, types: dict[str, str], part: tuple[Tensor, tuple[int,
     if kind == tensor.type:
         return tensor.name, rows.data
     values = floats(rows, tensor.type).astype(np.float32, copy=False)
-    if not np.isfinite(values).all():
+    if not are_finite(values):
         raise ModelError(
             f"tensor {tensor.name} holds numbers that are not finite",
             hint="the training diverged: train again with a lower learning rate",

@@ -19,7 +19,7 @@ from drivecoach.errors import Fault, ModelError
 from drivecoach.files import written_aside
 from drivecoach.gguf.ahead import in_order
 from drivecoach.gguf.architectures import Architecture, Config, Rope, architecture_of, head_dim, rope_parameters
-from drivecoach.gguf.numbers import NUMPY, floats
+from drivecoach.gguf.numbers import NUMPY, are_finite, floats, halves
 from drivecoach.gguf.vocab import Vocabulary, read_vocabulary
 from drivecoach.progress import progress
 
@@ -61,12 +61,11 @@ class _Source:
 
     def convert(self, raw: np.ndarray) -> np.ndarray:
         """Stored values in the type of the GGUF; runs in several threads at a time."""
-        part = floats(raw, self.dtype)
-        if self.shift:
-            part = part.astype(np.float32) + np.float32(self.shift)
         with np.errstate(over="ignore"):
-            part = part.astype("<f2" if self.half else "<f4")
-        if not np.isfinite(part).all():
+            part = halves(raw, self.dtype) if self.half else floats(raw, self.dtype).astype("<f4")
+        if self.shift:  # of norms, which are no matrices
+            part += part.dtype.type(self.shift)
+        if not are_finite(part):
             raise ModelError(
                 f"tensor {self.name} holds numbers that are not finite" + (" in 16 bits" if self.half else ""),
                 hint="the training diverged: train again with a lower learning rate",

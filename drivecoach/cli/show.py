@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
 from drivecoach import quiet
@@ -21,14 +20,9 @@ _NAMES = 28
 
 
 def __getattr__(name: str) -> Console:
-    """``stdout`` and ``stderr`` when they are first used: a plain answer needs none of Rich's modules."""
+    """``stdout`` and ``stderr``, made when they are used: a plain answer needs none of Rich's modules."""
     if name not in ("stdout", "stderr"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _console(name)
-
-
-@cache
-def _console(name: str) -> Console:
     from rich.console import Console
 
     return Console(file=getattr(quiet, name), highlight=False, soft_wrap=True)
@@ -58,7 +52,7 @@ def table(title: str, rows: Mapping[str, object], console: Console | None = None
     shown.add_column(overflow="fold")
     for name, value in rows.items():
         shown.add_row(Text(name), Text(printable(str(value))))
-    (console or _console("stdout")).print(shown, soft_wrap=False)
+    (console or __getattr__("stdout")).print(shown, soft_wrap=False)
 
 
 def as_json(value: object, stream: TextIO = quiet.stdout) -> None:

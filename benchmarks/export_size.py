@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 from common import figure, finish, in_turns, seconds
 
-from drivecoach.gguf.quantize import _ggml, _runs, _type_code
+from drivecoach.gguf.quantize import _ggml, _runs
 from drivecoach.gguf.quantize_types import choose_types
 from drivecoach.gguf.reader import read_header
+from drivecoach.gguf.types import TYPES
 
 LAYERS, ROWS = 28, 151_936
 TIMES = 1.5
@@ -136,7 +137,7 @@ def quantize_only(source: Path) -> None:
                 continue
             rows = data[tensor.offset : tensor.offset + tensor.nbytes].view("<f2").reshape(-1, tensor.shape[0])
             for first, count in _runs(tensor):
-                yield _type_code(types[tensor.name]), rows[first : first + count]
+                yield TYPES[types[tensor.name]].code, rows[first : first + count]
 
     def one(part: tuple[int, np.ndarray]) -> None:
         code, rows = part

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, RLock, Thread
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from drivecoach import quiet
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_SECONDS = 30.0
 """Without a terminal: a line at least so often, also while one step takes longer than that …"""
@@ -75,9 +76,7 @@ class Task:
         of = f"/{self._total}" if self._total is not None else ""
         count = f"{self._unit} {self.done}{of}".strip() if self.done or of else ""
         parts = [count, self._told_facts(), self._left(now)]
-        Console(file=quiet.stderr, highlight=False, soft_wrap=True).print(
-            f"{self._label}: " + ", ".join(part for part in parts if part), markup=False
-        )
+        print(f"{self._label}: " + ", ".join(part for part in parts if part), file=quiet.stderr, flush=True)
 
     def _left(self, now: float) -> str:
         moved = self.done - self._began_at
@@ -93,6 +92,9 @@ def progress(label: str, total: int | None = None, *, unit: str = "", shown: boo
     On a terminal a bar that goes away when the work ends. Elsewhere a line each half minute or twentieth:
     ``train: step 120/1078, loss 0.114, 9 min left``. Nothing at all unless ``shown``.
     """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     console = Console(file=quiet.stderr)  # standard output is for results
     columns = (
         TextColumn("{task.description}"),

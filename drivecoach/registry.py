@@ -26,6 +26,9 @@ class Registry(Generic[T]):
         """All names, sorted."""
         return sorted({*self._shipped, *self._installed()})
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._shipped or name in self._installed()
+
     def load(self, name: str) -> T:
         """The object called ``name``.
 

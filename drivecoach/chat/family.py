@@ -14,9 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2.exceptions import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from drivecoach.chat.turns import Message, NotTurnByTurn, Turns, take_apart
 from drivecoach.errors import Fault, RecipeError
 
@@ -38,6 +35,8 @@ class Family:
     """The token that ends a turn: the model learns to say it, and every runtime stops on it."""
     control: str
     """A regular expression of what this family's tokenizers read as control tokens."""
+    shipped: Turns | None = None
+    """What the template is taken apart into, where that is known: then an answer needs no Jinja."""
 
     def render(self, messages: list[Message], *, answer: bool) -> str:
         """The conversation as text; with ``answer``, up to the opening of the assistant's turn."""
@@ -59,21 +58,52 @@ class Family:
     @cached_property
     def turns(self) -> Turns:
         """The template taken apart; raises NotTurnByTurn for one that cannot be."""
-        return take_apart(lambda messages, answer: self.render(messages, answer=answer))
+        return self.shipped or take_apart(lambda messages, answer: self.render(messages, answer=answer))
 
     @cached_property
     def _template(self) -> Any:
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
         return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(self.source)
 
 
 _FAMILIES = {
     # Qwen2, Qwen3 and most others
-    "chatml": ("<|im_end|>", _ANGLE),
+    "chatml": (
+        "<|im_end|>",
+        _ANGLE,
+        Turns(
+            system=("<|im_start|>system\n", "<|im_end|>\n"),
+            user=("<|im_start|>user\n", "<|im_end|>\n"),
+            assistant=("<|im_start|>assistant\n", "<|im_end|>\n"),
+            opening="<|im_start|>assistant\n",
+        ),
+    ),
     # Gemma 2 and 3: the assistant is called model, the system message stands at the head of the first user turn
-    "gemma": ("<end_of_turn>", f"{_ANGLE}|{_SENTENCEPIECE}"),
+    "gemma": (
+        "<end_of_turn>",
+        f"{_ANGLE}|{_SENTENCEPIECE}",
+        Turns(
+            system=("", "\n\n"),
+            inside=True,
+            user=("<start_of_turn>user\n", "<end_of_turn>\n"),
+            assistant=("<start_of_turn>model\n", "<end_of_turn>\n"),
+            opening="<start_of_turn>model\n",
+        ),
+    ),
     # Llama 3
-    "llama3": ("<|eot_id|>", _ANGLE),
+    "llama3": (
+        "<|eot_id|>",
+        _ANGLE,
+        Turns(
+            system=("<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>"),
+            user=("<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>"),
+            assistant=("<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"),
+            opening="<|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+    ),
 }
+"""The token that ends a turn, what is read as control tokens, and the turns; a test takes each template apart."""
 FAMILIES = tuple(_FAMILIES)
 ANY_CONTROL = re.compile(f"{_ANGLE}|{_SENTENCEPIECE}|{THINK_MARKS}")
 """What a tokenizer of any family reads as a control token."""
@@ -87,9 +117,9 @@ def family(name: str) -> Family:
             f"there is no chat template {name!r}",
             hint=f"choose one of: {', '.join(FAMILIES)}; or name a file that ends in .jinja, with chat.end",
         )
-    end, control = _FAMILIES[name]
+    end, control, turns = _FAMILIES[name]
     source = files("drivecoach.chat").joinpath(f"templates/{name}.jinja").read_text("utf-8").strip("\n")
-    return Family(name, source, end, f"{control}|{THINK_MARKS}")
+    return Family(name, source, end, f"{control}|{THINK_MARKS}", turns)
 
 
 def read_family(template: str, end: str | None) -> Family:
@@ -110,6 +140,8 @@ def read_family(template: str, end: str | None) -> Family:
 
 def own_family(source: str, end: str, name: str = "own") -> Family:
     """A family from its Jinja source, checked: it shows every turn as it is, and opens and ends the assistant's."""
+    from jinja2.exceptions import TemplateError
+
     named = sorted({end, *_NAMED.findall(source)})
     control = "|".join([*map(re.escape, named), _ANGLE, _SENTENCEPIECE, THINK_MARKS])
     made = Family(name, source, end, control)

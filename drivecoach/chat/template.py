@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from drivecoach.chat.family import ANY_CONTROL, FAMILIES, Family, family, own_family, read_family
 from drivecoach.chat.turns import Message
-from drivecoach.config import ChatConfig
-from drivecoach.domain import AnyDomain
 from drivecoach.errors import Fault, InputError
 from drivecoach.text import fraction
+
+if TYPE_CHECKING:
+    from drivecoach.config import ChatConfig
+    from drivecoach.domain import AnyDomain
 
 END = "<|im_end|>"
 """Ends a turn of ChatML, the form of the embedded default."""

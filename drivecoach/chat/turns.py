@@ -19,16 +19,16 @@ Render = Callable[[list[Message], bool], str]
 """A conversation as text; with True, up to the opening of the assistant's turn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Turns:
     """What stands around the texts of a conversation: each pair is (before, after)."""
 
-    start: str
+    start: str = ""
     """Opens every conversation."""
-    without_system: str
+    without_system: str = ""
     """Follows it where there is no system message."""
     system: tuple[str, str]
-    inside: bool
+    inside: bool = False
     """The system message stands in the next user's turn, before its text; else it has a turn of its own."""
     user: tuple[str, str]
     assistant: tuple[str, str]
@@ -74,13 +74,13 @@ def take_apart(render: Render) -> Turns:
     if inside:
         system = system.removeprefix(user[0]).removesuffix(_USER + user[1])
     turns = Turns(
-        start,
-        head.removeprefix(start),
-        _around(system, _SYSTEM, "a system message"),
-        inside,
-        user,
-        _around(answered.removeprefix(asked), _ANSWER, "an answer"),
-        opened.removeprefix(asked),
+        start=start,
+        without_system=head.removeprefix(start),
+        system=_around(system, _SYSTEM, "a system message"),
+        inside=inside,
+        user=user,
+        assistant=_around(answered.removeprefix(asked), _ANSWER, "an answer"),
+        opening=opened.removeprefix(asked),
     )
     for conversation in _conversations():
         if render(conversation, True) != turns.render(conversation):

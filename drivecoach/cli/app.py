@@ -13,11 +13,9 @@ from importlib import import_module
 from typing import Annotated, Never
 
 import typer
-from rich.markup import escape
 
 from drivecoach import __version__
-from drivecoach.cli import process
-from drivecoach.cli.show import stderr, stdout
+from drivecoach.cli import process, show
 from drivecoach.errors import DrivecoachError, first_line
 from drivecoach.files import OF_A_PATH, hint_for
 from drivecoach.text import printable, shown
@@ -64,7 +62,7 @@ def make_app(verbs: Iterable[str] = VERBS) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        stdout.print(f"drivecoach {__version__}")
+        show.line(f"drivecoach {__version__}")
         raise typer.Exit
 
 
@@ -90,10 +88,10 @@ def main(app: Callable[[], object]) -> None:
         _fail(printable(str(error)), printable(error.hint), *getattr(error, "__notes__", ()))
     except SystemExit as ending:
         if ending.code in process.SAID:  # typer ends with 130 after Ctrl-C, without a word
-            stderr.print(f"\n{process.SAID[ending.code]}")
+            show.stderr.print(f"\n{process.SAID[ending.code]}")
         raise
     except KeyboardInterrupt:  # before typer's own handling, or after it
-        stderr.print(f"\n{process.SAID[process.INTERRUPTED]}")
+        show.stderr.print(f"\n{process.SAID[process.INTERRUPTED]}")
         sys.exit(process.INTERRUPTED)
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "drivecoach":
@@ -110,9 +108,11 @@ def main(app: Callable[[], object]) -> None:
 
 def _fail(message: str, hint: str, *notes: str) -> Never:
     """Say what is wrong and what helps, and end with exit code 1."""
-    stderr.print(f"[bold red]error:[/] {escape(message)}\n[bold]hint:[/] {escape(hint)}")
+    from rich.markup import escape
+
+    show.stderr.print(f"[bold red]error:[/] {escape(message)}\n[bold]hint:[/] {escape(hint)}")
     for note in notes:
-        stderr.print(note, markup=False)
+        show.stderr.print(note, markup=False)
     sys.exit(1)
 
 

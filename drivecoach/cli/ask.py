@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from drivecoach import quiet
 from drivecoach.cli import show
 from drivecoach.cli.listing import note_stale
 from drivecoach.cli.options import AsJson, DomainName, Host
-from drivecoach.errors import ModelError
+from drivecoach.errors import ModelError, RecipeError
 from drivecoach.progress import progress
 from drivecoach.text import printable
 
@@ -55,7 +57,7 @@ def ask(
     if as_json:
         show.as_json(outcome.to_json(knowledge))
     elif outcome.answer is not None:
-        show.stdout.print(printable(knowledge.write_answer(outcome.answer)), markup=False)
+        show.line(printable(knowledge.write_answer(outcome.answer)))
     if outcome.reason and outcome.status == "valid":  # the guard's replacement
         show.note(outcome.reason)
     if outcome.status != "valid":
@@ -117,11 +119,11 @@ def infer(
         summary = run_on_ray(source, output, domain, settings)
     else:
         summary = _infer(source, None if to_stdout else output, knowledge, settings, hosts)
-    console = show.stderr if to_stdout else show.stdout
     if as_json:
-        show.as_json(summary.model_dump(), console)
+        show.as_json(summary.model_dump(), quiet.stderr if to_stdout else quiet.stdout)
     else:
-        show.table("infer", {name.replace("_", " "): value for name, value in summary}, console)
+        rows = {name.replace("_", " "): value for name, value in summary}
+        show.table("infer", rows, show.stderr if to_stdout else show.stdout)
     if summary.valid < summary.rows:
         raise typer.Exit(1)
 
@@ -174,9 +176,9 @@ def model_path(model: str, domain: str | None = None) -> str:
     note_stale(Path(model))
     if not _is_run(model):
         return with_domain(model, domain)
-    from drivecoach.pipeline import Run
+    from drivecoach.config import read_recipe
 
-    found = Run.open(Path(model)).quantized
+    found = Path(model) / "export" / read_recipe(Path(model)).export.served
     if not found.is_file():
         raise ModelError(f"{model} has no exported model", hint=f"run: drivecoach export {model}")
     return str(found)
@@ -192,19 +194,21 @@ def _is_run(model: str) -> bool:
 def domain_of(metadata: Mapping[str, object], model: str, override: str | None, *, constrain: bool) -> AnyDomain:
     """The model's domain, or the one that ``--domain`` names; what one should know about it goes to stderr.
 
-    A run folder's model has the domain of its recipe, wherever that lies.
+    A run folder's model has the domain of its recipe, wherever that lies; where it is gone, the model's own.
     """
-    from drivecoach.domains.stored import find_domain
+    from drivecoach.domains.stored import Found, find_domain
 
+    found = None
     if override is None and _is_run(model):
-        from drivecoach.pipeline import Run
+        from drivecoach.config import read_recipe
+        from drivecoach.domains.load import load_domain
 
-        domain = Run.open(Path(model)).domain
-    else:
-        found = find_domain(metadata, model, override)
-        domain = found.domain
-        if found.note:
-            show.note(f"{found.note}")
+        with suppress(RecipeError):
+            found = Found(load_domain(read_recipe(Path(model)).domain))
+    found = found or find_domain(metadata, model, override)
+    domain = found.domain
+    if found.note:
+        show.note(found.note)
     if constrain and domain.answer.node.kind == "text":
         raise typer.BadParameter(f"--constrain needs answers with a schema; those of {domain.name} are free text")
     return domain

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from drivecoach.cli import show
 from drivecoach.cli.options import RUNS, AsJson, Runs
 
@@ -21,6 +18,9 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs: base, rows, date, scores, where they are deployed, parent, and whether they are up to date."""
+    from rich.table import Table
+    from rich.text import Text
+
     from drivecoach.listing import list_runs
 
     entries = list(list_runs(folder)) if folder.is_dir() else []

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from drivecoach.config.parse import NOT_YAML, parse, read, reason
 from drivecoach.config.sections import Recipe
 from drivecoach.config.shipped import shipped_recipes
 from drivecoach.domains.load import placed
@@ -25,6 +24,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
 
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
+    from drivecoach.config.parse import NOT_YAML, read, reason
+
     if (named := shipped_recipes().get(str(path))) and not path.exists():
         path = named
     try:
@@ -81,6 +82,8 @@ def _placed(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _override(raw: dict[str, Any], text: str) -> None:
+    from drivecoach.config.parse import NOT_YAML, parse, reason
+
     key, separator, value = text.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):

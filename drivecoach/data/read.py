@@ -9,14 +9,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from ijson import JSONError, ObjectBuilder, from_iter, get_backend
 from pydantic import JsonValue
 
 from drivecoach.data.record import FORMS, CheckColumns, Row, check_utf8, is_empty, reading
 from drivecoach.data.tables import TABLES, read_table
 from drivecoach.errors import DataError
+
+if TYPE_CHECKING:
+    from ijson import JSONError
 
 _BLOCK = 1 << 16
 _WHOLE = 16 << 20
@@ -91,6 +93,8 @@ def _json_list(path: Path) -> Iterator[Row]:
     Of ijson's parsers the one in Python is used: the one in C ends the process at a number of 5,000 digits, turns
     half a surrogate pair into a question mark, and refuses integers beyond 64 bits.
     """
+    from ijson import JSONError, ObjectBuilder, from_iter, get_backend
+
     number, depth, builder = 0, 0, ObjectBuilder()
     with path.open("rb") as stream:
         if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,8 @@ class Repeats:
     """Which rows hold one input, noted on disk."""
 
     def __init__(self, path: Path) -> None:
+        import sqlite3
+
         self._file = sqlite3.connect(path)
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("PRAGMA synchronous = OFF")

@@ -62,7 +62,7 @@ def find_domain(fields: Mapping[str, object], model: str, override: str | None =
             f"{model} does not say which domain it is for",
             hint="name it: --domain driving (from Python: domain=…), or export the model again",
         )
-    if name in DOMAINS.names():
+    if name in DOMAINS:
         domain = DOMAINS.load(name)
         return Found(domain, _difference(domain, fields, model))
     if _ANSWER not in fields:

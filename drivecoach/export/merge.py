@@ -15,6 +15,7 @@ from typing import Any
 from drivecoach.config import BaseConfig
 from drivecoach.errors import ModelError, first_line
 from drivecoach.files import written_aside
+from drivecoach.gguf.ahead import in_order
 from drivecoach.train import bases
 
 
@@ -117,8 +118,17 @@ _PLAIN = {
 def _merge_stored(
     stored: Mapping[str, Path], additions: Mapping[str, tuple[Any, Any, float]], precision: Any, target: Path
 ) -> None:
-    """Write the base's tensors with what is added to them, one after the other: only one is in memory at a time."""
+    """Write the base's tensors with what is added to them, in their order: only a few are in memory at a time."""
     from safetensors import safe_open
+
+    def merged(item: tuple[str, Path]) -> memoryview:
+        key, file = item
+        with safe_open(file, "pt") as tensors:  # opened anew: what it has read would stay in memory
+            tensor = tensors.get_tensor(key)
+        if key in additions:
+            b, a, scale = additions[key]
+            tensor = (b @ a).mul_(scale).add_(tensor)
+        return _bytes(tensor.to(precision))
 
     with written_aside(target / "model.safetensors") as part, part.open("wb") as out:
         table, end = {}, 0
@@ -131,13 +141,8 @@ def _merge_stored(
         header = json.dumps({"__metadata__": {"format": "pt"}, **table}).encode()
         header += b" " * (-len(header) % 8)
         out.write(struct.pack("<Q", len(header)) + header)
-        for key, file in stored.items():
-            with safe_open(file, "pt") as tensors:  # opened anew: what it has read would stay in memory
-                tensor = tensors.get_tensor(key)
-            if key in additions:
-                b, a, scale = additions[key]
-                tensor = (b @ a).mul_(scale).add_(tensor)
-            out.write(_bytes(tensor.to(precision)))
+        for raw in in_order(merged, stored.items()):
+            out.write(raw)
 
 
 _NAMES = {"torch.bfloat16": "BF16", "torch.float16": "F16", "torch.float32": "F32"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, get_args
 
@@ -17,9 +17,11 @@ import numpy as np
 from drivecoach.config import Quantization
 from drivecoach.errors import ModelError
 from drivecoach.files import written_aside
-from drivecoach.gguf.numbers import NUMPY, floats
+from drivecoach.gguf.ahead import in_order
+from drivecoach.gguf.numbers import NUMPY, are_finite, floats
 from drivecoach.gguf.quantize_types import choose_types, tensor_order
 from drivecoach.gguf.reader import MAGIC, Header, Tensor, read_header
+from drivecoach.gguf.types import TYPES
 from drivecoach.native.library import shared_library
 from drivecoach.progress import progress
 
@@ -53,17 +55,17 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
     metadata = {key: field.value for key, field in header.fields.items()}
     types = choose_types(metadata, header.tensors, quantization)
     tensors = sorted(header.tensors, key=lambda tensor: tensor_order(tensor.name))
+    runs = ((tensor, run) for tensor in tensors for run in _runs(tensor))
     with (
         written_aside(target) as part,
         part.open("wb") as stream,
-        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
         progress(f"export: {target.name}", len(tensors), unit="tensor") as task,
     ):
         stream.write(_header_bytes(header, tensors, types, _FILE_TYPE[quantization]))
         _pad(stream, header.alignment)
-        for tensor in tensors:
-            convert = partial(_convert, source, tensor, types[tensor.name])
-            for block in pool.map(convert, _runs(tensor)):
+        # Through all tensors at once: most are too small to keep every core busy alone.
+        for _, blocks in groupby(in_order(partial(_convert, source, types), runs), itemgetter(0)):
+            for _, block in blocks:
                 stream.write(block)
             _pad(stream, header.alignment)
             task.advance()
@@ -71,8 +73,6 @@ def quantize(source: Path, target: Path, quantization: Quantization) -> None:
 
 def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], file_type: int) -> bytes:
     """Header of the new file: the old fields as they stand, the two replaced ones, then the tensor table."""
-    from gguf import GGMLQuantizationType
-
     kept = [field.raw for key, field in header.fields.items() if key not in _REPLACED]
     new = [
         _text("general.quantization_version") + struct.pack("<II", 4, _QUANTIZATION_VERSION),
@@ -83,7 +83,7 @@ def _header_bytes(header: Header, tensors: list[Tensor], types: dict[str, str], 
         table.append(
             _text(tensor.name)
             + struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
-            + struct.pack("<IQ", GGMLQuantizationType[types[tensor.name]], offset)
+            + struct.pack("<IQ", TYPES[types[tensor.name]].code, offset)
         )
         offset += -(-_nbytes(tensor, types[tensor.name]) // header.alignment) * header.alignment
     counts = struct.pack("<IQQ", 3, len(tensors), len(kept) + len(new))
@@ -98,27 +98,28 @@ def _runs(tensor: Tensor) -> Iterator[tuple[int, int]]:
     return ((first, min(step, count - first)) for first in range(0, count, step))
 
 
-def _convert(source: Path, tensor: Tensor, kind: str, run: tuple[int, int]) -> bytes:
-    """Rows of a tensor as bytes of the type ``kind``; runs in several threads at a time.
+def _convert(source: Path, types: dict[str, str], part: tuple[Tensor, tuple[int, int]]) -> tuple[str, memoryview]:
+    """A tensor's name and some of its rows in their new type; runs in several threads at a time.
 
     They are read here, and not seen through a mapping of the file, which would count as this process's memory.
     """
-    first, count = run
+    tensor, (first, count) = part
+    kind = types[tensor.name]
     width = tensor.shape[0] if tensor.shape else 1
     dtype = np.dtype(NUMPY[tensor.type])
     start = tensor.offset + first * width * dtype.itemsize
     rows = np.fromfile(source, dtype, count * width, offset=start).reshape(count, width)
     if kind == tensor.type:
-        return rows.tobytes()
+        return tensor.name, rows.data
     values = floats(rows, tensor.type).astype(np.float32, copy=False)
-    if not np.isfinite(values).all():
+    if not are_finite(values):
         raise ModelError(
             f"tensor {tensor.name} holds numbers that are not finite",
             hint="the training diverged: train again with a lower learning rate",
         )
     if kind == "F16":
-        return values.astype("<f2").tobytes()
-    ggml, code = _ggml(), _type_code(kind)
+        return tensor.name, values.astype("<f2").data
+    ggml, code = _ggml(), TYPES[kind].code
     out = np.empty(len(values) * ggml.ggml_row_size(code, values.shape[1]), dtype=np.uint8)
     written = ggml.ggml_quantize_chunk(code, values.ctypes.data, out.ctypes.data, 0, len(values), values.shape[1], None)
     if written != out.nbytes or not ggml.ggml_validate_row_data(code, out.ctypes.data, out.nbytes):
@@ -126,21 +127,12 @@ def _convert(source: Path, tensor: Tensor, kind: str, run: tuple[int, int]) -> b
             f"ggml could not quantize tensor {tensor.name} to {kind}",
             hint="the weights may be out of range: train again with a lower learning rate",
         )
-    return out.tobytes()
+    return tensor.name, out.data
 
 
 def _nbytes(tensor: Tensor, kind: str) -> int:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
-    return math.prod(tensor.shape) // int(block) * int(size)
-
-
-def _type_code(kind: str) -> int:
-    from gguf import GGMLQuantizationType
-
-    code: int = GGMLQuantizationType[kind].value
-    return code
+    _, block, size = TYPES[kind]
+    return math.prod(tensor.shape) // block * size
 
 
 def _text(value: str) -> bytes:
@@ -176,5 +168,5 @@ def _ggml() -> ctypes.CDLL:
     library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     library.ggml_quantize_init.argtypes = [ctypes.c_int]
     for kind in ("Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "Q5_0", "Q5_1"):
-        library.ggml_quantize_init(_type_code(kind))
+        library.ggml_quantize_init(TYPES[kind].code)
     return library

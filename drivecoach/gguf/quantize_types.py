@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from drivecoach.errors import Fault, ModelError
 from drivecoach.gguf.architectures import ARCHITECTURES
 from drivecoach.gguf.reader import Tensor
+from drivecoach.gguf.types import TYPES
 
-# ggml type -> values in one block: a row is a whole number of blocks.
-_BLOCK = {"Q3_K": 256, "Q4_K": 256, "Q5_K": 256, "Q6_K": 256, "Q8_0": 32, "Q4_0": 32, "Q5_0": 32, "Q5_1": 32}
 _FALLBACK = {"Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 # What a mixture gives a matrix for which nothing else is said.
 _MOST = {"q3_K_M": "Q3_K", "q4_K_M": "Q4_K", "q5_K_M": "Q5_K", "q6_K": "Q6_K"}
@@ -81,9 +80,9 @@ def choose_types(metadata: Mapping[str, object], tensors: Sequence[Tensor], quan
                 kind = "Q5_K"
         if role in seen:
             seen[role] += 1
-        if tensor.shape[0] % _BLOCK[kind]:
+        if tensor.shape[0] % TYPES[kind].block:
             kind = _FALLBACK.get(kind, kind)
-            if tensor.shape[0] % _BLOCK[kind]:
+            if tensor.shape[0] % TYPES[kind].block:
                 kind = "F16"  # (llama-quantize does the same, but gives up where this is the output matrix)
         chosen[tensor.name] = kind
     return chosen

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach.errors import ModelError
+from drivecoach.gguf.types import TYPES
 
 MAGIC = b"GGUF"
 Scalar = str | int | float | bool
 """What one metadata entry can hold, arrays aside."""
 _ALIGNMENT = 32
 STRING, _ARRAY = 8, 9
+_NAMES = {kind.code: name for name, kind in TYPES.items()}
 # GGUF value type -> struct code of one value.
 _SCALARS = {
     0: "<B",
@@ -134,21 +136,18 @@ class _Parser:
         return Header(fields, tensors, alignment)
 
     def tensor_entry(self) -> tuple[str, str, tuple[int, ...], int, int]:
-        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
         name, n_dims = self.string(), self.scalar("<I")
         if n_dims > 4:
             raise self.damaged(f"tensor {name} has {n_dims} dimensions; at most 4 are possible")
         shape = tuple(self.scalar("<Q") for _ in range(n_dims))
         code, offset = self.scalar("<I"), self.scalar("<Q")
-        try:
-            kind = GGMLQuantizationType(code)
-        except ValueError:
-            raise self.damaged(f"tensor {name} has the unknown ggml type {code}") from None
-        block, size = GGML_QUANT_SIZES[kind]
+        if code not in _NAMES:
+            raise self.damaged(f"tensor {name} has the unknown ggml type {code}")
+        kind = _NAMES[code]
+        _, block, size = TYPES[kind]
         if shape and shape[0] % block:
-            raise self.damaged(f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind.name})")
-        return name, kind.name, shape, offset, prod(shape) // block * size
+            raise self.damaged(f"tensor {name} has rows of {shape[0]}, not a multiple of {block} ({kind})")
+        return name, kind, shape, offset, prod(shape) // block * size
 
     def value(self, kind: int) -> Scalar | None:
         if kind == STRING:

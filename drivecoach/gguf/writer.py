@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,9 @@ import numpy as np
 
 from drivecoach.errors import Fault, ModelError
 from drivecoach.files import written_aside
+from drivecoach.gguf.ahead import in_order
 from drivecoach.gguf.architectures import Architecture, Config, Rope, architecture_of, head_dim, rope_parameters
-from drivecoach.gguf.numbers import NUMPY, floats
+from drivecoach.gguf.numbers import NUMPY, are_finite, floats, halves
 from drivecoach.gguf.vocab import Vocabulary, read_vocabulary
 from drivecoach.progress import progress
 
@@ -60,12 +61,11 @@ class _Source:
 
     def convert(self, raw: np.ndarray) -> np.ndarray:
         """Stored values in the type of the GGUF; runs in several threads at a time."""
-        part = floats(raw, self.dtype)
-        if self.shift:
-            part = part.astype(np.float32) + np.float32(self.shift)
         with np.errstate(over="ignore"):
-            part = part.astype("<f2" if self.half else "<f4")
-        if not np.isfinite(part).all():
+            part = halves(raw, self.dtype) if self.half else floats(raw, self.dtype).astype("<f4")
+        if self.shift:  # of norms, which are no matrices
+            part += part.dtype.type(self.shift)
+        if not are_finite(part):
             raise ModelError(
                 f"tensor {self.name} holds numbers that are not finite" + (" in 16 bits" if self.half else ""),
                 hint="the training diverged: train again with a lower learning rate",
@@ -112,9 +112,9 @@ def write_gguf(
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     _add_own_fields(writer, own)
+    chunks = ((tensor, chunk) for tensor in tensors for chunk in tensor.chunks())
     with (
         written_aside(target) as part,
-        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
         progress(f"export: {target.name}", len(tensors), unit="tensor") as task,
     ):
         try:
@@ -123,13 +123,18 @@ def write_gguf(
             writer.write_ti_data_to_file()
             stream = writer.fout[0]
             writer.write_padding(stream, stream.tell())
-            for tensor in tensors:
-                for chunk in pool.map(tensor.convert, tensor.chunks()):
+            for _, converted in groupby(in_order(_convert, chunks), itemgetter(0)):
+                for _, chunk in converted:
                     stream.write(chunk.data)
                 writer.write_padding(stream, stream.tell())
                 task.advance()
         finally:
             writer.close()
+
+
+def _convert(part: tuple[_Source, np.ndarray]) -> tuple[str, np.ndarray]:
+    tensor, raw = part
+    return tensor.name, tensor.convert(raw)
 
 
 def _read_config(model_dir: Path) -> Config:

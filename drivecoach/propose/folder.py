@@ -68,7 +68,7 @@ def make_folder(folder: Path, source: SourceConfig | None) -> Made:
     name = folder.name
     if not NAME.fullmatch(name):
         raise RecipeError(f"{name!r} is no name for a domain", hint="use letters, digits and . _ - (64 at most)")
-    if name in DOMAINS.names():
+    if name in DOMAINS:
         raise RecipeError(f"the domain {name!r} exists already", hint="choose another name")
     with _written_aside(folder) as aside:
         made = Made(folder)

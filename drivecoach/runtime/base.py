@@ -133,7 +133,7 @@ RUNTIMES: Registry[OpenRuntime] = Registry(
 def address(model: str) -> tuple[str, str]:
     """The kind of a model's runtime and its name there: of ``ollama:goDrive``, of ``rules``, of a GGUF file's path."""
     kind, separator, name = model.partition(":")
-    known = kind in RUNTIMES.names() if separator else kind == RULES
+    known = kind in RUNTIMES if separator else kind == RULES
     return (kind, name) if known else ("llamacpp", model)
 
 

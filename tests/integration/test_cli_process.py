@@ -71,14 +71,16 @@ def test_a_signal_that_python_would_drop_in_a_finalizer_ends_the_command(number:
 def test_a_second_signal_ends_what_does_not_end() -> None:
     then = """
             try:
+                print("waiting", flush=True)
                 time.sleep(60)
             finally:
                 print("ending", flush=True)
                 time.sleep(60)
 """
     process = importing("drivecoach.doctor", then)
+    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGTERM)
-    assert process.stdout is not None and process.stdout.readline() == "ending\n"
+    assert process.stdout.readline() == "ending\n"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

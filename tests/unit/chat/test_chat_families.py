@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_the_quick_way_to_a_prompt_says_what_the_template_says(name: str, system
     messages.append({"role": "user", "content": "c"})
     assert family(name)._plain is not None
     assert family(name).prompt(messages) == family(name).render(messages, answer=True)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_turns_of_a_shipped_template_are_what_it_is_taken_apart_into(name: str) -> None:
+    assert replace(family(name), shipped=None).turns == family(name).shipped
 
 
 def test_a_template_that_is_no_turns_is_rendered_by_jinja() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from drivecoach.errors import ModelError
 from drivecoach.gguf.reader import describe, read_metadata
+from drivecoach.gguf.types import TYPES, Type
 
 
 def write(path: Path) -> Path:
@@ -50,6 +51,10 @@ def test_scalars_and_strings_are_read_and_arrays_left_out(whole: Path) -> None:
 
 def test_tensors_are_listed_with_the_row_length_first(whole: Path) -> None:
     assert describe(whole) == [("output_norm.weight", "F32", (3,)), ("token_embd.weight", "F16", (64, 3))]
+
+
+def test_the_types_are_those_of_the_gguf_package() -> None:
+    assert {kind.name: Type(kind, *gguf.GGML_QUANT_SIZES[kind]) for kind in gguf.GGMLQuantizationType} == TYPES
 
 
 @given(share=st.floats(min_value=0, max_value=1, exclude_max=True))

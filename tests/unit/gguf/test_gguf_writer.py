@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGUFReader
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
 
 from drivecoach.errors import ModelError, StorageError
-from drivecoach.gguf.numbers import floats
+from drivecoach.gguf.numbers import are_finite, floats, halves
 from drivecoach.gguf.quantize import quantize
 from drivecoach.gguf.reader import describe, read_metadata
 from drivecoach.gguf.writer import write_gguf
@@ -260,3 +263,10 @@ def test_brain_floats_widen_to_the_very_numbers_that_torch_reads() -> None:
     expected = torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16).to(torch.float32).numpy()
     assert np.array_equal(floats(bits, "BF16"), expected, equal_nan=True)
     assert floats(expected, "F32") is expected
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert np.array_equal(halves(bits, "BF16"), expected.astype("<f2"), equal_nan=True)
+
+
+@given(arrays("<f2", st.integers(0, 5), elements=st.floats(width=16)) | arrays("<f4", 3, elements=st.floats(width=32)))
+def test_numbers_that_are_not_finite_are_seen(values: np.ndarray) -> None:
+    assert are_finite(values) == np.isfinite(values).all()

@@ -42,7 +42,7 @@ def make_app(
     metrics = Metrics(current)
     api = Api(current, f"{__version__}-drivecoach")
     live = LiveApi(current, limits, metrics.count)
-    metrics.watch_live(lambda: len(live.sessions), lambda: live.readers)
+    metrics.watch_live(lambda: len(live.sessions), lambda: live.readers.count)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -45,6 +45,15 @@ class Kept:
         data = json.dumps({**event.to_json(), "age": age}, ensure_ascii=False)
         return f"id: {self.mark}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n"
 
+    def after(self, request: Request, start: int) -> int:
+        """The number of the last event that a client has; ``start`` where it says nothing."""
+        last = request.headers.get("last-event-id", request.query_params.get("after", ""))
+        if not last:
+            return start
+        mark, _, number = last.rpartition("-")  # of an earlier session, nothing is left but this one's beginning
+        after = int(number) if number.isascii() and number.isdigit() and mark == self.mark else 0
+        return min(after, self.live.number)
+
     async def events(self, after: int) -> AsyncGenerator[str, None]:
         """The events after number ``after``, then each as it comes, until the session ends."""
         async for event in self.live.events(after):
@@ -112,12 +121,7 @@ class LiveApi:
     async def events(self, request: Request) -> Response:
         """The events from now on, or those after ``Last-Event-ID``; ``0`` stands for the first that is kept."""
         kept = self.kept(_name(request))
-        last = request.headers.get("last-event-id", request.query_params.get("after", ""))
-        mark, _, number = last.rpartition("-")
-        after = kept.live.number
-        if last:  # of an earlier session, nothing is left but this one's beginning
-            after = int(number) if number.isascii() and number.isdigit() and mark == kept.mark else 0
-        return self.readers.stream(kept.events(min(after, kept.live.number)))
+        return self.readers.stream(kept.events(kept.after(request, kept.live.number)))
 
     def close(self) -> None:
         """The server stops: every reader gets the last event, and no session begins any more."""
@@ -136,7 +140,7 @@ class LiveApi:
                 raise WireError(503, f"there are {len(self.sessions)} live sessions; no more are allowed")
             domain = self.current.served.domain
             try:
-                live = LiveSession(domain, self._ask, text_of=partial(state_text, domain=domain))
+                live = LiveSession(domain, self.ask, text_of=partial(state_text, domain=domain))
             except RecipeError as error:
                 raise WireError(501, f"{error.message}: {error.hint}") from None
             kept = self.sessions[name] = Kept(live)
@@ -152,7 +156,8 @@ class LiveApi:
             kept.idle.cancel()
         kept.live.close(reason)
 
-    async def _ask(self, text: str, value: Any) -> Outcome[Any]:
+    async def ask(self, text: str, value: Any) -> Outcome[Any]:
+        """What is served answers, behind its guard, when its turn has come. Raises RuntimeFailure."""
         served = self.current.served
         try:
             outcome = await served.queue.work(lambda left: served.answer(text, value, left), _never_leaves)

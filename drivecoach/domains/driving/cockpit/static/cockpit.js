@@ -109,7 +109,7 @@ byId("setup").addEventListener("submit", async (event) => {
     drive = await Drive.begin(chosen, byId("voice").value, hears);
     controls.begin(chosen.vehicle);
     setup(false);
-    byId("main").focus();
+    byId("main").focus({ preventScroll: true });
     drive.steer(controls.all);
   } catch (error) {
     refused(error);

@@ -1,6 +1,6 @@
 // The cluster: two gauges, the gear, and the lamps, which say by sign and word what their colour says.
 import { byId, el, svg } from "/web/dom.js";
-import { onLanguage, t } from "/web/language.js";
+import { onLanguage, t, translate } from "/web/language.js";
 import { SIGNS } from "./controls.js";
 import { word } from "./words.js";
 
@@ -34,19 +34,31 @@ class Gauge {
     this.unit = svg("text", { class: "gauge-unit", x: CX, y: 165 });
     this.svg = svg("svg", { viewBox: "8 8 184 168", role: "img" }, svg("path", { class: "gauge-track", d: arc(0, 1, R) }), this.band, this.fill, marks, this.needle, this.number, this.unit);
     byId(id).append(this.svg);
-    const name = () => { this.unit.textContent = t(unit); this.label = t(label); this.#say(); };
-    onLanguage(name);
+    this.names = { label, unit };
+    this.hasWords = false;
+    onLanguage(() => this.#name());
     this.set(0, "0");
-    name();
+    this.#name();
   }
 
-  /** The needle at a value, a text beneath it; `band` is where the value is right. */
-  set(value, text, band = null) {
+  /** The needle at a value, a text beneath it; `band` is where the value is right. A word has no unit. */
+  set(value, text, { band = null, isWord = false } = {}) {
+    if (this.hasWords !== isWord) {
+      this.hasWords = isWord;
+      this.svg.parentElement.classList.toggle("words", isWord);
+      this.#name();
+    }
     const share = Math.min(1, Math.max(0, value / this.most));
     this.needle.style.transform = `rotate(${150 + SWEEP * share}deg)`;
     this.fill.style.strokeDasharray = `${share * 100} 100`;
     if (this.number.textContent !== text) { this.number.textContent = text; this.#say(); }
     this.band.setAttribute("d", band ? arc(band[0] / this.most, Math.min(1, band[1] / this.most), R) : "");
+  }
+
+  #name() {
+    this.label = t(this.names.label);
+    this.unit.textContent = this.hasWords ? this.label : t(this.names.unit);
+    this.#say();
   }
 
   #say() { this.svg.setAttribute("aria-label", `${this.label}: ${this.number.textContent} ${this.unit.textContent}`); }
@@ -64,11 +76,12 @@ export class Instruments {
     this.lamps = {};
     for (const name of Object.keys(LAMPS)) {
       const text = el("span", { class: "lamp-text" });
-      const lamp = el("li", { class: "lamp", "data-lamp": name }, svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: SIGNS[name] })), text);
+      const lamp = el("li", { class: "lamp", "data-lamp": name }, svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: SIGNS[name] })), el("span", { class: "lamp-name", "data-t": `lamp-${name}` }), text);
       this.lamps[name] = { lamp, text, state: 0 };
       byId("lamps").append(lamp);
     }
     onLanguage(() => this.#texts());
+    translate(byId("lamps"));
     this.idle();
   }
 
@@ -83,7 +96,7 @@ export class Instruments {
 
   /** What the simulated car shows, and where its switches are. */
   show(shown, hands) {
-    this.speed.set(shown.kmh, shown.kmh.toFixed(0), [shown.slow, shown.fast]);
+    this.speed.set(shown.kmh, shown.kmh.toFixed(0), { band: [shown.slow, shown.fast] });
     this.rpm.set(shown.rpm / 1000, (shown.rpm / 1000).toFixed(1));
     this.#lamp("engine", shown.running ? 1 : shown.stalled ? 2 : 0);
     this.#lamp("belt", hands.belt ? 0 : 1);
@@ -97,8 +110,8 @@ export class Instruments {
   showState(features) {
     const level = { "静止": 0, "过慢": 12, "适中": 34, "过快": 66 }[features["速度"]] ?? 0;
     const runs = features["发动机"] === "打火";
-    this.speed.set(level, word(features["速度"]));
-    this.rpm.set(runs ? (features["油门"] === "踩下" ? 2.2 : 0.8) : 0, runs ? word("打火") : word("熄火"));
+    this.speed.set(level, word(features["速度"]), { isWord: true });
+    this.rpm.set(runs ? (features["油门"] === "踩下" ? 2.2 : 0.8) : 0, word(features["发动机"]), { isWord: true });
     this.#lamp("engine", runs ? 1 : 0);
     this.#lamp("belt", features["安全带"] === "系上" ? 0 : 1);
     this.#lamp("door", features["车门"] === "打开" ? 1 : 0);

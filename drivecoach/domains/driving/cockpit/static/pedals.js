@@ -1,6 +1,6 @@
 // The three pedals: pushed by key, finger, mouse or arrow keys; they travel, they do not jump, so that the clutch can bite.
 import { el, byId } from "/web/dom.js";
-import { onLanguage, t } from "/web/language.js";
+import { onLanguage, t, translate } from "/web/language.js";
 
 /** Full travels a second, down and up: a clutch that is let go comes up slowly enough to be caught where it bites. */
 const SPEEDS = { clutch: [4, 0.75], brake: [2.5, 4], accelerator: [0.9, 2.5] };
@@ -14,6 +14,7 @@ export class Pedals {
     this.parts = {};
     for (const [name, key] of [["clutch", "A"], ["brake", "S"], ["accelerator", "D"]]) this.parts[name] = this.#made(name, key, bite);
     byId("pedals").append(...Object.values(this.parts).map((part) => part.box));
+    translate(byId("pedals"));
     this.before = performance.now();
     const move = (now) => { this.#move(Math.min(0.1, (now - this.before) / 1000)); this.before = now; requestAnimationFrame(move); };
     requestAnimationFrame(move);

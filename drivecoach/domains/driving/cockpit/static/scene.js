@@ -132,18 +132,18 @@ export class Scene {
     pen.font = `600 ${size}px system-ui, "Noto Sans CJK SC", sans-serif`;
     const wide = pen.measureText(text).width + size;
     pen.fillStyle = "#8b9297";
-    pen.fillRect(a - size * 0.06, b - size * 3, size * 0.12, size * 3);
+    pen.fillRect(a - size * 0.06, b - size * 1.4, size * 0.12, size * 1.4);
     pen.fillStyle = look.sign;
     pen.strokeStyle = "#f4f6f7";
     pen.lineWidth = Math.max(1, size * 0.07);
     pen.beginPath();
-    pen.roundRect(a - wide / 2, b - size * 4.2, wide, size * 1.7, size * 0.2);
+    pen.roundRect(a - wide / 2, b - size * 2.8, wide, size * 1.7, size * 0.2);
     pen.fill();
     pen.stroke();
     pen.fillStyle = "#ffffff";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    pen.fillText(text, a, b - size * 3.33);
+    pen.fillText(text, a, b - size * 1.93);
   }
 
   #dark() {

@@ -85,12 +85,12 @@ export class Instruments {
     this.idle();
   }
 
-  /** Nothing is on. */
+  /** A car as it stands there: nobody belted, the handbrake on. */
   idle() {
     this.gear = "";
     this.speed.set(0, "0");
     this.rpm.set(0, "0.0");
-    for (const name of Object.keys(LAMPS)) this.#lamp(name, 0);
+    for (const name of Object.keys(LAMPS)) this.#lamp(name, ["belt", "handbrake"].includes(name) ? 1 : 0);
     this.#texts();
   }
 

@@ -149,7 +149,7 @@ export class Scene {
   #dark() {
     const { pen, canvas: { width, height } } = this;
     const reach = this.lights ? 1 : 0.35;
-    const beam = pen.createRadialGradient(width / 2, height * 1.05, height * 0.05, width / 2, height * 0.95, height * 0.85 * reach);
+    const beam = pen.createRadialGradient(width / 2, height * 1.05, height * 0.05, width / 2, height * 1.02, height * 0.68 * reach);
     beam.addColorStop(0, this.lights ? "rgb(255 236 190 / 26%)" : "rgb(150 170 200 / 8%)");
     beam.addColorStop(1, "rgb(3 6 12 / 62%)");
     pen.fillStyle = beam;

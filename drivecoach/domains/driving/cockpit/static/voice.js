@@ -54,7 +54,7 @@ export class Voice {
     const isOn = this.isOn && can;
     this.button.disabled = !can;
     this.button.setAttribute("aria-pressed", String(isOn));
-    byId("speech-text").textContent = t(isOn ? "speech-on" : "speech-off");
+    byId("speech-text").textContent = t(isOn ? "speech-on" : can ? "speech-off" : "speech-no");
     this.button.title = can ? t("speech") : t("speech-none");
   }
 }

@@ -116,10 +116,10 @@ class CockpitApi:
         served = self.current.served
         cockpit = served.domain.cockpit
         if cockpit is None:
-            about = {"title": "No cockpit", "title_zh": "没有驾驶舱"}
             said = f"The domain {served.domain.name} has no simulator to drive in. It answers at /coach and /live."
             zh = f"领域 {served.domain.name} 没有可驾驶的模拟器。可使用 /coach 与 /live。"
-            return Pages("drivecoach.web").answer("message.html.jinja", status=404, said=said, said_zh=zh, **about)
+            texts = {"title": "No cockpit", "said": said, "title_zh": "没有驾驶舱", "said_zh": zh}
+            return Pages("drivecoach.web").answer("message.html.jinja", status=404, texts=texts)
         data = {
             **cockpit.data(),
             "model": served.name,

@@ -18,9 +18,11 @@ const known = data();
 useTexts(TEXTS);
 const scene = new Scene();
 const coach = new Coach(known, new Voice());
-const controls = new Controls(known, (hands) => drive?.steer(hands));
+const controls = new Controls(known, (hands) => { drive?.steer(hands); dashboard(); });
 const instruments = new Instruments();
 let drive = null;
+/** What the car showed last; its lamps follow the hands at once. */
+let shown = null;
 /** One's own drive so far, a state a line, as in datasets/drives. */
 let notes = [];
 
@@ -66,11 +68,17 @@ byId("voice").addEventListener("change", () => drive?.voice(byId("voice").value)
 
 function refused(error) { notice(error.status === 401 ? t("locked") : error.status ? t("refused", { message: [error.message, ...(error.faults ?? []).map((one) => `${one.where}: ${one.allowed}`)].join(" · ") }) : t("unreachable")); }
 
+function dashboard() {
+  if (!shown) return;
+  instruments.show(shown, controls.all);
+  scene.show(shown, controls.hands.lights);
+}
+
 const hears = {
-  shown(shown) {
-    controls.hear(shown);
-    instruments.show(shown, controls.all);
-    scene.show(shown, controls.hands.lights);
+  shown(now) {
+    shown = now;
+    controls.hear(now);
+    dashboard();
   },
   state(note) {
     if (notes.length && note.time <= notes.at(-1).time) return;
@@ -121,7 +129,7 @@ byId("setup").addEventListener("submit", async (event) => {
 
 function leave() {
   drive?.leave();
-  drive = null;
+  drive = shown = null;
   controls.end();
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -30,6 +31,8 @@ _AGAIN = 0.99
 """Seconds after which a state is told again though nothing has changed; less than a whole one, for floats."""
 _CAUGHT_UP = 0.25
 """Seconds of the simulation that are caught up after the event loop was held up; the rest is lost time."""
+_LEFT = 4.0
+"""Seconds after which a drive ends whose page has ceased to listen; a page says something every two seconds."""
 _NOTES = 256
 """States that are kept for a page that was cut off."""
 
@@ -40,8 +43,8 @@ class _Drive:
     def __init__(self, driven: Driven, kept: Kept) -> None:
         self.driven = driven
         self.kept = kept
-        self.heard = asyncio.get_running_loop().time()
-        """When its page last said something."""
+        self.ends = math.inf
+        """When it ends, on the event loop's clock, if its page says nothing more."""
         self.shown = driven.shown
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
         self._more = asyncio.Event()
@@ -64,6 +67,13 @@ class _Drive:
 
     async def events(self, after: int) -> AsyncGenerator[str, None]:
         """What instruments and sensors say, and what the coach tells after its event number ``after``."""
+        try:
+            async for pieces in self._told(after):
+                yield pieces
+        finally:  # a page that lives listens anew, and says something
+            self.ends = min(self.ends, asyncio.get_running_loop().time() + _LEFT)
+
+    async def _told(self, after: int) -> AsyncGenerator[str, None]:
         live, shown, noted = self.kept.live, None, -1.0
         while True:
             pieces = []
@@ -138,6 +148,7 @@ class CockpitApi:
             return as_json(problem(error), 422)
         name = f"drive-{secrets.token_urlsafe(12)}"
         drive = self.drives[name] = _Drive(driven, self.live.kept(name))
+        self._hear(drive)
         task = asyncio.ensure_future(self._run(name, drive))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -149,7 +160,7 @@ class CockpitApi:
         if request.method == "DELETE":
             self.live.end(name, End.CLOSED)
             return as_json({"drive": name, "ended": True})
-        drive.heard = asyncio.get_running_loop().time()
+        self._hear(drive)
         try:
             drive.driven.steer(read_body(await request.body(), "application/json"))
         except InputError as error:
@@ -181,7 +192,7 @@ class CockpitApi:
         cockpit, loop, live = self._cockpit(), asyncio.get_running_loop(), drive.kept.live
         due, steps = loop.time(), 0
         try:
-            while not live.ended and loop.time() - drive.heard < self.limits.drive_seconds:
+            while not live.ended and loop.time() < drive.ends:
                 note = steps % cockpit.noted == 0
                 if note and self.live.sessions.get(name) is drive.kept:
                     self.live.kept(name)  # its time without states begins anew
@@ -194,6 +205,9 @@ class CockpitApi:
             if self.live.sessions.get(name) is drive.kept:
                 self.live.end(name, End.IDLE)
             drive.wake()
+
+    def _hear(self, drive: _Drive) -> None:
+        drive.ends = asyncio.get_running_loop().time() + self.limits.drive_seconds
 
     def _cockpit(self) -> Cockpit:
         domain = self.current.served.domain

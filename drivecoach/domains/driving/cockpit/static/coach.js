@@ -78,7 +78,7 @@ export class Coach {
       el("h3", { class: "label" }, t("read")),
       el("ul", { class: "read" }, ...Object.entries(why.read).map(([name, value]) => el("li", {}, el("span", { class: "quiet" }, word(name)), el("b", {}, word(value))))),
       el("dl", { class: "facts" },
-        fact("took", el("b", { class: "number" }, (event.milliseconds ?? 0).toFixed(1)), " ms"),
+        fact("took", el("b", { class: "number" }, event.milliseconds ? event.milliseconds.toFixed(1) : "< 0.1"), " ms"),
         fact("said-by", t(event.source === "rules" ? "source-rules" : "source-model")),
         fact("guard-did", el("span", { class: isReplaced || guard === "guard-broken" ? "middle" : "" }, t(guard)))),
       event.detail ? el("p", { class: "small quiet" }, event.detail) : "",

@@ -108,10 +108,9 @@ export class Instruments {
 
   /** What a recorded state says: no numbers, for its sensors tell none. */
   showState(features) {
-    const level = { "静止": 0, "过慢": 12, "适中": 34, "过快": 66 }[features["速度"]] ?? 0;
     const runs = features["发动机"] === "打火";
-    this.speed.set(level, word(features["速度"]), { isWord: true });
-    this.rpm.set(runs ? (features["油门"] === "踩下" ? 2.2 : 0.8) : 0, word(features["发动机"]), { isWord: true });
+    this.speed.set(0, word(features["速度"]), { isWord: true });
+    this.rpm.set(0, word(features["发动机"]), { isWord: true });
     this.#lamp("engine", runs ? 1 : 0);
     this.#lamp("belt", features["安全带"] === "系上" ? 0 : 1);
     this.#lamp("door", features["车门"] === "打开" ? 1 : 0);

@@ -74,7 +74,7 @@ export class Scene {
   }
 
   #draw() {
-    const { pen, canvas: { width, height }, shown } = this;
+    const { pen, canvas, canvas: { width, height }, shown } = this;
     const look = LOOKS[shown.night ? "night" : "day"];
     this.horizon = height * (shown.slope ? 0.3 : 0.42);
     const sky = pen.createLinearGradient(0, 0, 0, this.horizon);
@@ -96,7 +96,7 @@ export class Scene {
     if (!isYard) for (let z = first - gap; z < 160; z += gap) this.#shape(look.line, [-1.77, Math.max(0, z)], [-1.77, Math.max(0, z + 4)], [-1.63, Math.max(0, z + 4)], [-1.63, Math.max(0, z)]);
     if (shown.item === "通过人行横道线") for (let x = left + 0.7; x < right - 0.5; x += 1.1) this.#shape(look.line, [x, 14], [x, 18], [x + 0.55, 18], [x + 0.55, 14]);
     for (let z = 160 + ((-this.place % 20) + 20) % 20; z > 0; z -= 20) for (const x of [left - 1, right + 1]) this.#post(x, z, look);
-    if (shown.next && shown.left) this.#sign(right + 1.5, Math.max(4, shown.left), word(shown.next), look);
+    if (shown.next && shown.left && canvas.clientWidth > 480) this.#sign(right + 1.5, Math.max(4, shown.left), word(shown.next), look);
     if (shown.night) this.#dark();
     this.#bonnet();
   }

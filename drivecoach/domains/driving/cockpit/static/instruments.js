@@ -18,7 +18,7 @@ function arc(from, to, radius) {
 }
 
 class Gauge {
-  constructor(id, most, step, label, unit) {
+  constructor(id, most, step, names) {
     this.most = most;
     this.band = svg("path", { class: "gauge-band" });
     this.fill = svg("path", { class: "gauge-fill", d: arc(0, 1, R), pathLength: "100" });
@@ -34,7 +34,7 @@ class Gauge {
     this.unit = svg("text", { class: "gauge-unit", x: CX, y: 165 });
     this.svg = svg("svg", { viewBox: "8 8 184 168", role: "img" }, svg("path", { class: "gauge-track", d: arc(0, 1, R) }), this.band, this.fill, marks, this.needle, this.number, this.unit);
     byId(id).append(this.svg);
-    this.names = { label, unit };
+    this.names = names;
     this.hasWords = false;
     onLanguage(() => this.#name());
     this.set(0, "0");
@@ -57,7 +57,7 @@ class Gauge {
 
   #name() {
     this.label = t(this.names.label);
-    this.unit.textContent = this.hasWords ? this.label : t(this.names.unit);
+    this.unit.textContent = t(this.hasWords ? this.names.word : this.names.unit);
     this.#say();
   }
 
@@ -71,8 +71,8 @@ const LAMPS = {
 
 export class Instruments {
   constructor() {
-    this.rpm = new Gauge("gauge-rpm", 6, 1, "revs", "turns");
-    this.speed = new Gauge("gauge-speed", 80, 20, "speed", "km");
+    this.rpm = new Gauge("gauge-rpm", 6, 1, { label: "revs", unit: "turns", word: "lamp-engine" });
+    this.speed = new Gauge("gauge-speed", 80, 20, { label: "speed", unit: "km", word: "speed" });
     this.lamps = {};
     for (const name of Object.keys(LAMPS)) {
       const text = el("span", { class: "lamp-text" });
@@ -131,6 +131,7 @@ export class Instruments {
   #texts() {
     for (const [name, found] of Object.entries(this.lamps)) found.text.textContent = t(LAMPS[name][found.state]);
     byId("gear-now").textContent = { "空挡": "N", "倒挡": "R", "": "–" }[this.gear] ?? this.gear[0];
-    byId("gear-word").textContent = this.gear ? word(this.gear) : "";
+    const named = this.gear ? word(this.gear) : "";
+    byId("gear-word").textContent = named === byId("gear-now").textContent ? "" : named;
   }
 }

@@ -49,7 +49,7 @@ def browser() -> Iterator[Any]:
 class Cockpit:
     """The page, driven by keys alone; what it complained of and asked for is looked at when it is closed."""
 
-    def __init__(self, browser: Any, url: str, width: int, path: str = "/cockpit", **settings: Any) -> None:
+    def __init__(self, browser: Any, url: str, width: int, *, speaks: str = "", **settings: Any) -> None:
         self.url = url
         self.context = browser.new_context(viewport={"width": width, "height": 844}, **settings)
         self.page = self.context.new_page()
@@ -59,7 +59,9 @@ class Cockpit:
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(url + path)
+        if speaks:
+            self.page.add_init_script(speaks)
+        self.page.goto(f"{url}/cockpit")
         self.page.wait_for_selector("#begin:not([disabled])")
 
     def __enter__(self) -> Cockpit:
@@ -267,6 +269,38 @@ def test_every_reason_and_every_word_of_the_domain_has_its_other_language(browse
         words = {*ACTIONS, *LEVELS, *values, *DRIVING.features, *(g for all in GEARS.values() for g in all)}
         assert words | {item for items in ITEMS.values() for item in items} <= {*known[0]}
         assert {str(one) for kind in (Reason, Trouble, End) for one in kind} <= {*known[1]}
+
+
+SPEAKS = """
+globalThis.spoken = [];
+const voices = [{ lang: "en-US", localService: true }, { lang: "zh-CN", localService: VOICE }];
+const synthesis = { getVoices: () => voices, speak: (one) => spoken.push(one.text), cancel() {} };
+Object.defineProperty(globalThis, "speechSynthesis", { value: synthesis });
+globalThis.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
+"""
+"""A browser with a Chinese voice, on this machine or elsewhere."""
+
+
+def test_the_voice_says_what_the_log_says_is_said_and_is_switched_off(browser: Any, url: str) -> None:
+    with Cockpit(browser, url, 1280, speaks=SPEAKS.replace("VOICE", "true")) as cockpit:
+        page = cockpit.page
+        assert page.evaluate("spoken") == [], "nothing before the first click"
+        cockpit.reach("#begin")
+        cockpit.press("Enter")
+        said = cockpit.logged(kind="say").query_selector(".event-speech").inner_text()
+        cockpit.until(lambda: said in page.evaluate("spoken"))
+        cockpit.press("v")
+        page.wait_for_selector("#speech[aria-pressed='false']")
+        count = len(page.evaluate("spoken"))
+        cockpit.press("o")
+        page.wait_for_selector("#log li[data-kind='say'] ~ li[data-kind='say']", state="attached")
+        assert len(page.evaluate("spoken")) == count
+
+
+def test_a_voice_that_is_made_elsewhere_is_not_used(browser: Any, url: str) -> None:
+    with Cockpit(browser, url, 1280, locale="en-US", speaks=SPEAKS.replace("VOICE", "false")) as cockpit:
+        assert cockpit.page.locator("#speech").is_disabled()
+        assert cockpit.page.locator("#speech").inner_text() == "No Chinese voice"
 
 
 def test_a_page_that_leaves_ends_its_drive(browser: Any, url: str) -> None:

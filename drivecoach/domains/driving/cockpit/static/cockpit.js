@@ -14,6 +14,8 @@ import { TEXTS } from "./texts.js";
 import { Voice } from "./voice.js";
 import { word } from "./words.js";
 
+/** A phone: the coach, the dashboard and the pedals fill its screen. */
+const isNarrow = matchMedia("(max-width: 40rem)");
 const known = data();
 useTexts(TEXTS);
 const scene = new Scene();
@@ -118,6 +120,7 @@ byId("setup").addEventListener("submit", async (event) => {
     controls.begin(chosen.vehicle);
     setup(false);
     byId("main").focus({ preventScroll: true });
+    if (isNarrow.matches) byId("coach").scrollIntoView();
     drive.steer(controls.all);
   } catch (error) {
     refused(error);

@@ -104,16 +104,17 @@ class CockpitApi:
         self.limits = limits
         self.drives: dict[str, _Drive] = {}
         self._running: set[asyncio.Task[None]] = set()
+        cockpit = current.served.domain.cockpit
+        self._files = [Mount("/cockpit/static", Files(cockpit.package))] if cockpit else []
+        self._pages = Pages(cockpit.package if cockpit else "drivecoach.web")
         self._replays = asyncio.Semaphore(limits.replays)
 
     def routes(self) -> list[BaseRoute]:
         """The page with its files, drives, and recorded ones."""
-        cockpit = self.current.served.domain.cockpit
-        own: list[BaseRoute] = [Mount("/cockpit/static", Files(cockpit.package))] if cockpit else []
         return [
             Mount(STATIC, Files("drivecoach.web")),
             Route("/cockpit", self.page, methods=["GET"]),
-            *own,
+            *self._files,
             Route("/cockpit/drives", self.begin, methods=["POST"]),
             Route(STEER, self.steer, methods=["POST", "DELETE"]),
             Route(f"{STEER}/events", self.events, methods=["GET"]),
@@ -129,15 +130,14 @@ class CockpitApi:
             said = f"The domain {served.domain.name} has no simulator to drive in. It answers at /coach and /live."
             zh = f"领域 {served.domain.name} 没有可驾驶的模拟器。可使用 /coach 与 /live。"
             texts = {"title": "No cockpit", "said": said, "title_zh": "没有驾驶舱", "said_zh": zh}
-            return Pages("drivecoach.web").answer("message.html.jinja", status=404, texts=texts)
+            return self._pages.answer("message.html.jinja", status=404, texts=texts)
         data = {
             **cockpit.data(),
             "model": served.name,
             "guard": served.guard,
             "recorded": cockpit.recorded(),
-            "silent": self.limits.drive_seconds,
         }
-        return Pages(cockpit.package).answer("cockpit.html.jinja", data)
+        return self._pages.answer("cockpit.html.jinja", data)
 
     async def begin(self, request: Request) -> Response:
         """A new drive: what it is, as the domain wants it chosen."""
@@ -158,7 +158,8 @@ class CockpitApi:
         """POST: what hands and feet do from now on. DELETE: the person leaves."""
         name, drive = self._drive(request)
         if request.method == "DELETE":
-            self.live.end(name, End.CLOSED)
+            if name in self.live.sessions:  # else it has just ended
+                self.live.end(name, End.CLOSED)
             return as_json({"drive": name, "ended": True})
         self._hear(drive)
         try:

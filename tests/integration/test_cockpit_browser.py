@@ -208,6 +208,8 @@ def test_a_whole_drive_by_keys_with_a_stall_and_an_open_door(
         cockpit.reach("#place")
         cockpit.press("Home")
         assert page.locator("#log li[data-level='危险']").count() == 0
+        page.reload()
+        page.wait_for_selector("#export:not([disabled])")  # one's own drive is still there
 
 
 def test_a_recorded_drive_and_a_file_of_ones_own_are_played_and_broken_lines_are_told(

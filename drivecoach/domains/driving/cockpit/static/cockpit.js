@@ -85,8 +85,7 @@ const hears = {
   state(note) {
     if (notes.length && note.time <= notes.at(-1).time) return;
     notes.push(note);
-    byId("export").disabled = byId("replay-own").disabled = false;
-    player.offer(ownDrive);
+    offer();
   },
   event(event) { coach.hear(event); },
   lost(is) { notice(is ? t("lost") : ""); },
@@ -141,7 +140,17 @@ byId("again").addEventListener("click", () => {
   setup(true);
   byId("what").focus();
 });
-addEventListener("pagehide", leave);
+/** One's own drive outlives a page that is loaded anew. */
+const OWN = "drivecoach.cockpit.drive";
+addEventListener("pagehide", () => {
+  leave();
+  try { sessionStorage.setItem(OWN, ownDrive()); } catch { /* too long, or the browser keeps nothing */ }
+});
+
+function offer() {
+  byId("export").disabled = byId("replay-own").disabled = false;
+  player.offer(ownDrive);
+}
 
 function ownDrive() { return notes.map((note) => JSON.stringify(note) + "\n").join(""); }
 byId("export").addEventListener("click", () => download(`drive-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.jsonl`, ownDrive()));
@@ -210,3 +219,7 @@ onLanguage(() => { choices(); legend(); });
 choices();
 legend();
 show("drive");
+try {
+  notes = (sessionStorage.getItem(OWN) ?? "").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  if (notes.length) offer();
+} catch { /* the browser keeps nothing */ }

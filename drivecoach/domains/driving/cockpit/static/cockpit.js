@@ -148,7 +148,11 @@ addEventListener("pagehide", () => {
 });
 
 function offer() {
-  byId("export").disabled = byId("replay-own").disabled = false;
+  for (const button of [byId("export"), byId("replay-own")]) {
+    button.disabled = false;
+    delete button.dataset.tTitle;
+    button.removeAttribute("title");
+  }
   player.offer(ownDrive);
 }
 

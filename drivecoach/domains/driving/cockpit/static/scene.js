@@ -31,7 +31,7 @@ export class Scene {
     this.canvas.closest(".car").dataset.light = shown.night ? "night" : "day";
     const item = shown.item ? word(shown.item) : "";
     byId("hud-item").textContent = item;
-    byId("hud-next").textContent = shown.next && shown.left ? t("to-next", { left: shown.left, next: word(shown.next) }) : "";
+    byId("hud-next").textContent = [shown.next && shown.left ? t("to-next", { left: shown.left, next: word(shown.next) }) : "", shown.slope ? t("uphill") : "", shown.back && shown.kmh >= 0.5 ? t("back") : ""].filter(Boolean).join(" · ");
     if (item) this.canvas.setAttribute("aria-label", t("scene-said", { site: word(shown.site), item, light: t(shown.night ? "at-night" : "day") }));
     if (this.moving) return;
     if (shown.kmh > 0 && !calm.matches) {

@@ -41,6 +41,7 @@ VERBS = {
     "explain": "rules:explain",
     "rules": "rules:rules",
     "live": "live:live",
+    "drive": "drive:drive",
     "serve": "serve:serve",
 }
 """A verb to its module in this package and its function there, or its Typer app where it has verbs of its own."""

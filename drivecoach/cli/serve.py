@@ -13,9 +13,13 @@ from drivecoach.cli.ask import DEFAULT_MODEL, checked_guard, domain_of, model_pa
 from drivecoach.cli.options import DomainName
 
 if TYPE_CHECKING:
+    import socket
+
+    from starlette.applications import Starlette
+
     from drivecoach.domain import AnyDomain
     from drivecoach.infer import Guard
-    from drivecoach.serve.current import Served
+    from drivecoach.serve.current import Current, Served
 
 
 def serve(
@@ -46,19 +50,16 @@ def serve(
     from drivecoach.serve.app import make_app
     from drivecoach.serve.current import Current, describe
     from drivecoach.serve.server import bind as listen
-    from drivecoach.serve.server import is_loopback, run
+    from drivecoach.serve.server import is_loopback
 
     local = is_loopback(bind)
     if not local and not allow_remote:
         raise typer.BadParameter(f"{bind or 'every address'} lets other machines in; say --allow-remote if you mean it")
     for page in origin or ():
         _check_origin(page)
-    if guard is not None:
-        checked_guard(guard)
     listener = listen(bind, port)
-    load = partial(_load, model, domain, guard)
-    served = load(name)
-    current = Current(served, partial(load, served.name if served.model else None))
+    served = load(model, domain, guard, name)
+    current = Current(served, partial(load, model, domain, guard, served.name if served.model else None))
     if not local:
         show.stderr.print(f"warning: everyone who reaches {bind} can ask this model", markup=False)
         if not key:
@@ -70,20 +71,32 @@ def serve(
     show.stdout.print(f"POST {url}/coach checks what is said: guard {served.guard}", markup=False)
     if served.domain.speaks:
         show.stdout.print(f"{url}/live/NAME says when: states in, sentences out (docs/live.md)", markup=False)
+    if served.domain.cockpit:
+        show.stdout.print(f"{url}/cockpit is a car to sit in, with the coach beside you", markup=False)
     if served.model:
         show.stdout.print("/api and /v1 answer as Ollama does, and check nothing", markup=False)
+    run_until_stopped(app, listener, current, logs=True)
+
+
+def run_until_stopped(app: Starlette, listener: socket.socket, current: Current, *, logs: bool) -> None:
+    """Serve until a signal comes, and say that what was under way is finished; ``logs``: a line a request."""
+    from drivecoach.serve.server import run
+
     try:
-        run(app, listener, current.reload)
+        run(app, listener, current.reload, logs=logs)
     except (KeyboardInterrupt, SystemExit) as ending:  # raised anew once what was under way is finished
         if isinstance(ending, SystemExit) and ending.code != process.TERMINATED:
             raise
         show.stderr.print("stopped; what was under way is finished")
 
 
-def _load(model: str, domain: str | None, guard: str | None, name: str | None) -> Served:
+def load(model: str, domain: str | None, guard: str | None, name: str | None) -> Served:
     """What ``model`` names now, loaded and warm."""
     from drivecoach.infer import strictest
     from drivecoach.serve.current import open_served
+
+    if guard is not None:
+        checked_guard(guard)
 
     def choose(found: AnyDomain) -> Guard:
         if guard is not None:

@@ -16,6 +16,7 @@ from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from drivecoach.domain import line, scores
+from drivecoach.domain.cockpit import Cockpit
 from drivecoach.domain.expectation import Expectation
 from drivecoach.domain.explanation import Explanation, RuleTable
 from drivecoach.domain.form import Form, ModelForm, form_of, snake_case
@@ -71,8 +72,9 @@ class Domain(Generic[Input, Answer]):
 
     ``Domain("thermostat", Reading, Command, "You control …")`` is a whole one; ``str`` in place of a model is free
     text. Subclasses override what they know better: `violations` (invariants), `teach` (the right answer), ``levels``
-    and `level` (how grave an answer is), `spoken` (what a voice says), ``about`` and ``not_for`` (what a card says),
-    ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs and answers are read and written.
+    and `level` (how grave an answer is), `spoken` (what a voice says), `cockpit` (a simulator to drive in), ``about``
+    and ``not_for`` (what a card says), ``map_by`` and ``expectations`` (what an evaluation looks at), or how inputs and
+    answers are read and written.
 
     Raises RecipeError for a name that is no file name, for models that cannot be written in one canonical way, and for
     a ``map_by`` that is no closed field.
@@ -221,6 +223,11 @@ class Domain(Generic[Input, Answer]):
 
     def rules(self) -> RuleTable | None:
         """Every rule that `teach` goes by; None where it goes by none."""
+        return None
+
+    @property
+    def cockpit(self) -> Cockpit | None:
+        """The page in which a person drives what is coached; None where there is no simulator."""
         return None
 
     @property
@@ -373,4 +380,3 @@ def _walk(node: Node) -> Iterator[JsonValue]:
     ]
     for values in product(*choices):
         yield {name: value for name, value in zip(node.fields, values, strict=True) if value is not _LEFT_OUT}  # type: ignore[misc]
-

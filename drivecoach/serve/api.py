@@ -165,9 +165,7 @@ class Api:
 
         if asked.stream is False:
             answer = await queue.work(
-                lambda left: model.answer(
-                    prompt, settings, schema, None, think=think, raw=raw, stop=left, alone=alone
-                ),
+                lambda left: model.answer(prompt, settings, schema, None, think=think, raw=raw, stop=left, alone=alone),
                 request.receive,
             )
             return JSONResponse(final(answer, answer.thinking, answer.text))

@@ -11,12 +11,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from drivecoach import __version__
 from drivecoach.serve import openai
 from drivecoach.serve.api import Api
 from drivecoach.serve.coach import CoachApi
+from drivecoach.serve.cockpit import CockpitApi
 from drivecoach.serve.current import Current
 from drivecoach.serve.limits import LIMITS, Limits
 from drivecoach.serve.live import LiveApi
@@ -42,7 +43,7 @@ def make_app(
     metrics = Metrics(current)
     api = Api(current, f"{__version__}-drivecoach")
     live = LiveApi(current, limits, metrics.count)
-    metrics.watch_live(lambda: len(live.sessions), lambda: live.readers)
+    metrics.watch_live(lambda: len(live.sessions), lambda: live.readers.count)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -53,16 +54,21 @@ def make_app(
     async def described(_: Request) -> Response:
         return JSONResponse(describe(current.served.domain, limits, __version__))
 
-    routes = [
+    routes: list[BaseRoute] = [
         *CoachApi(current, limits, metrics.count).routes(),
         *live.routes(),
+        *CockpitApi(current, live, limits).routes(),
         Route("/openapi.json", described, methods=["GET"]),
         *metrics.routes(),
         *api.routes(),
         *openai.routes(api),
     ]
     # The outermost first. A browser's preflight carries no key; whoever has none learns nothing else.
-    middleware = [Middleware(Watch, metrics=metrics, paths=frozenset(route.path for route in routes))]
+    middleware = [
+        Middleware(
+            Watch, metrics=metrics, paths=frozenset(route.path for route in routes if isinstance(route, Route | Mount))
+        )
+    ]
     if origins:
         cors = Middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["*"])
         middleware.append(cors)

@@ -26,6 +26,12 @@ class Limits:
     """After how long without a state a live session ends."""
     read_seconds: float = 30.0
     """How long a client may take to read what it was sent of a session's events."""
+    drive_seconds: float = 10.0
+    """After how long without a word from its page a drive in the cockpit ends."""
+    replays: int = 4
+    """Recorded drives that are replayed at once."""
+    replayed: int = 5000
+    """States in a recorded drive."""
 
 
 LIMITS = Limits()

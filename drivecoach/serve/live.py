@@ -6,16 +6,15 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message
 
 from drivecoach.errors import RecipeError, RuntimeFailure
 from drivecoach.infer import Outcome
@@ -23,25 +22,42 @@ from drivecoach.live import End, Event, LiveSession, Trouble, read_settings
 from drivecoach.live.replay import record_of
 from drivecoach.serve.coach import Count, as_json, problem
 from drivecoach.serve.current import Current
+from drivecoach.serve.events import Readers
 from drivecoach.serve.given import read_body, state_text
 from drivecoach.serve.limits import Limits
 from drivecoach.serve.wire import WireError
-from drivecoach.serve.work import client_left
-from drivecoach.text import escaped
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-HEARTBEAT = 15.0
-"""Seconds after which a comment is sent where nothing happens, so that nothing on the way takes it for dead."""
 
 
 @dataclass
-class _Kept:
+class Kept:
     """A session, and when it ends for want of states."""
 
     live: LiveSession
     mark: str = field(default_factory=lambda: secrets.token_hex(4))
     """Tells it from an earlier session of the same name."""
     idle: asyncio.TimerHandle | None = None
+
+    def written(self, event: Event) -> str:
+        """A server-sent event; ``age``: how long ago it happened, for what waited on the way is not to be said."""
+        age = round(max(0.0, self.live.now - event.time), 3)
+        data = json.dumps({**event.to_json(), "age": age}, ensure_ascii=False)
+        return f"id: {self.mark}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n"
+
+    def after(self, request: Request, start: int) -> int:
+        """The number of the last event that a client has; ``start`` where it says nothing."""
+        last = request.headers.get("last-event-id", request.query_params.get("after", ""))
+        if not last:
+            return start
+        mark, _, number = last.rpartition("-")  # of an earlier session, nothing is left but this one's beginning
+        after = int(number) if number.isascii() and number.isdigit() and mark == self.mark else 0
+        return min(after, self.live.number)
+
+    async def events(self, after: int) -> AsyncGenerator[str, None]:
+        """The events after number ``after``, then each as it comes, until the session ends."""
+        async for event in self.live.events(after):
+            yield self.written(event)
 
 
 class LiveApi:
@@ -51,8 +67,8 @@ class LiveApi:
         self.current = current
         self.limits = limits
         self.count = count
-        self.sessions: dict[str, _Kept] = {}
-        self.readers = 0
+        self.sessions: dict[str, Kept] = {}
+        self.readers = Readers(limits)
         self.stopping = False
 
     def routes(self) -> list[Route]:
@@ -69,7 +85,7 @@ class LiveApi:
         if request.method == "DELETE":
             if name not in self.sessions:
                 raise WireError(404, f"there is no session {name}")
-            self._end(name, End.CLOSED)
+            self.end(name, End.CLOSED)
             return as_json({"session": name, "ended": True})
         body = await request.body()
         given = read_body(body, "application/json") if body.strip() else {}
@@ -79,7 +95,7 @@ class LiveApi:
             settings = read_settings(given)
         except RecipeError as error:
             return as_json(problem(error), 422)
-        kept = self._kept(name)
+        kept = self.kept(name)
         kept.live.set(settings)
         return as_json({"session": name, "settings": settings.model_dump()})
 
@@ -90,7 +106,7 @@ class LiveApi:
         states = given if isinstance(given, list) else [given]
         if len(states) > self.limits.states:
             raise WireError(413, f"{len(states)} states in one request; {self.limits.states} are allowed")
-        kept = self._kept(name)
+        kept = self.kept(name)
         domain = self.current.served.domain
         told: list[Event] = []
         for one in states:
@@ -104,23 +120,16 @@ class LiveApi:
 
     async def events(self, request: Request) -> Response:
         """The events from now on, or those after ``Last-Event-ID``; ``0`` stands for the first that is kept."""
-        kept = self._kept(_name(request))
-        if self.readers >= self.limits.readers:
-            raise WireError(503, f"{self.readers} clients read events; no more are allowed")
-        last = request.headers.get("last-event-id", request.query_params.get("after", ""))
-        mark, _, number = last.rpartition("-")
-        after = kept.live.number
-        if last:  # of an earlier session, nothing is left but this one's beginning
-            after = int(number) if number.isascii() and number.isdigit() and mark == kept.mark else 0
-        return _EventStream(self, kept, min(after, kept.live.number))
+        kept = self.kept(_name(request))
+        return self.readers.stream(kept.events(kept.after(request, kept.live.number)))
 
     def close(self) -> None:
         """The server stops: every reader gets the last event, and no session begins any more."""
         self.stopping = True
         for name in list(self.sessions):
-            self._end(name, End.STOPPED)
+            self.end(name, End.STOPPED)
 
-    def _kept(self, name: str) -> _Kept:
+    def kept(self, name: str) -> Kept:
         """The session of that name, begun where there is none; its time without states begins anew."""
         loop = asyncio.get_running_loop()
         kept = self.sessions.get(name)
@@ -131,22 +140,24 @@ class LiveApi:
                 raise WireError(503, f"there are {len(self.sessions)} live sessions; no more are allowed")
             domain = self.current.served.domain
             try:
-                live = LiveSession(domain, self._ask, text_of=partial(state_text, domain=domain))
+                live = LiveSession(domain, self.ask, text_of=partial(state_text, domain=domain))
             except RecipeError as error:
                 raise WireError(501, f"{error.message}: {error.hint}") from None
-            kept = self.sessions[name] = _Kept(live)
+            kept = self.sessions[name] = Kept(live)
         if kept.idle is not None:
             kept.idle.cancel()
-        kept.idle = loop.call_later(self.limits.idle_seconds, self._end, name, End.IDLE)
+        kept.idle = loop.call_later(self.limits.idle_seconds, self.end, name, End.IDLE)
         return kept
 
-    def _end(self, name: str, reason: End) -> None:
+    def end(self, name: str, reason: End) -> None:
+        """End the session of that name, which is there."""
         kept = self.sessions.pop(name)
         if kept.idle is not None:
             kept.idle.cancel()
         kept.live.close(reason)
 
-    async def _ask(self, text: str, value: Any) -> Outcome[Any]:
+    async def ask(self, text: str, value: Any) -> Outcome[Any]:
+        """What is served answers, behind its guard, when its turn has come. Raises RuntimeFailure."""
         served = self.current.served
         try:
             outcome = await served.queue.work(lambda left: served.answer(text, value, left), _never_leaves)
@@ -154,62 +165,6 @@ class LiveApi:
             raise RuntimeFailure(error.message, hint="send fewer states, or start more servers") from None
         self.count(outcome)
         return outcome
-
-
-class _EventStream(Response):
-    """Sends a session's events as they come; a client that does not read them is let go, and holds nothing."""
-
-    def __init__(self, api: LiveApi, kept: _Kept, after: int) -> None:
-        super().__init__(
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"}, media_type="text/event-stream"
-        )
-        del self.headers["content-length"]
-        self.api, self.kept, self.after = api, kept, after
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.api.readers += 1
-        gone = asyncio.ensure_future(client_left(receive))
-        try:
-            await self._send(scope, send, gone)
-        finally:
-            self.api.readers -= 1
-            gone.cancel()
-
-    async def _send(self, scope: Scope, send: Send, gone: asyncio.Future[None]) -> None:
-        live = self.kept.live
-
-        async def out(text: str, more: bool = True) -> bool:
-            body: Message = {"type": "http.response.body", "body": escaped(text).encode(), "more_body": more}
-            with anyio.move_on_after(self.api.limits.read_seconds) as scope:
-                await send(body)
-            return not scope.cancelled_caught
-
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        if not await out("retry: 1000\n\n"):
-            return
-        while not gone.done():
-            found = live.kept(self.after)
-            for event in found:
-                self.after = event.number
-                if not await out(self._event(event)):
-                    return
-            if not found:
-                if live.ended:
-                    break
-                more = asyncio.ensure_future(live.more(self.after))
-                watched: set[Awaitable[None]] = {more, gone}
-                await asyncio.wait(watched, timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
-                waited = more.done()
-                more.cancel()
-                if not waited and not gone.done() and not await out(": nothing new\n\n"):
-                    return
-        await out("", more=False)
-
-    def _event(self, event: Event) -> str:
-        """``age``: how long ago it happened, for what waited on the way is not to be said any more."""
-        age = round(max(0.0, self.kept.live.now - event.time), 3)
-        data = json.dumps({**event.to_json(), "age": age}, ensure_ascii=False)
-        return f"id: {self.kept.mark}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n"
 
 
 def _name(request: Request) -> str:

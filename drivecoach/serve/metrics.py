@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drivecoach.infer import Outcome
+from drivecoach.serve.cockpit import STEER
 from drivecoach.serve.current import Current
 
 REQUESTS = logging.getLogger("drivecoach.requests")
@@ -122,7 +123,9 @@ class Watch:
             self.metrics.seconds.labels(path).observe(seconds)
             if status >= 500:
                 self.metrics.errors.labels(path).inc()
-            REQUESTS.info("%s %s %s %.1f ms", method, path, status, seconds * 1000)
+            often = path == STEER and status < 400  # a page that drives says so many times a second
+            level = logging.DEBUG if often else logging.INFO
+            REQUESTS.log(level, "%s %s %s %.1f ms", method, path, status, seconds * 1000)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -18,7 +19,11 @@ PROBES = frozenset({"/health", "/health/live", "/health/ready"})
 
 
 class Origin:
-    """Refuses what a web page of another origin sends: without CORS a browser would still send simple requests."""
+    """Refuses what a web page of another origin sends: without CORS a browser would still send simple requests.
+
+    Our own pages are let in where no other page can pretend to be one: by an address or a name of this machine. A name
+    of another kind may have been rebound to this server by whoever owns it; ``origins`` lets it in.
+    """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self.app = app
@@ -26,23 +31,40 @@ class Origin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            origin = Request(scope).headers.get("origin")
-            if origin and origin not in self.origins and "*" not in self.origins:
+            headers = Request(scope).headers
+            origin = headers.get("origin")
+            allowed = not self.origins.isdisjoint({origin, "*"})
+            if origin and not allowed and not _is_own(origin, headers.get("host", "")):
                 await PlainTextResponse("", 403)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
 
+def _is_own(origin: str, host: str) -> bool:
+    """Whether a page of this very server asks, under a name that DNS cannot give to another."""
+    name = _host_name(host)
+    return name is not None and (name in LOCAL or _is_address(name)) and origin in (f"http://{host}", f"https://{host}")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
+
+
 class LocalHost:
     """Refuses requests for another host's name, which a rebound DNS name would carry."""
-
-    _NAMES = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _host_name(Request(scope).headers.get("host", "")) not in self._NAMES:
+        if scope["type"] == "http" and _host_name(Request(scope).headers.get("host", "")) not in LOCAL:
             await PlainTextResponse("", 403)(scope, receive, send)
             return
         await self.app(scope, receive, send)

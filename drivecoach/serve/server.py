@@ -141,16 +141,16 @@ def configure(app: Starlette) -> uvicorn.Config:
     )
 
 
-def run(app: Starlette, listener: socket.socket, reload: Callable[[], Awaitable[None]]) -> None:
+def run(app: Starlette, listener: socket.socket, reload: Callable[[], Awaitable[None]], *, logs: bool) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are finished first. SIGHUP calls ``reload``.
 
-    A line a request goes to standard error, with nothing in it that a user sent.
+    ``logs``: a line a request goes to standard error, with nothing in it that a user sent; else errors alone.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
     handler.formatter.converter = time.gmtime  # type: ignore[union-attr]
     logger = logging.getLogger("drivecoach")
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if logs else logging.WARNING)
     logger.propagate = False
     _Server(app, reload).run(sockets=[listener])

@@ -44,6 +44,13 @@ def test_the_wheel_holds_every_recipe_and_the_pairs(site: Path) -> None:
         assert there == {path.name: path.read_bytes() for path in (ROOT / folder).glob(names)}, folder
 
 
+def test_the_wheel_holds_what_pages_are_made_of(site: Path) -> None:
+    for folder in ("web", "domains/driving/cockpit"):
+        for part in ("static", "templates"):
+            wanted = {path.name for path in (ROOT / "drivecoach" / folder / part).iterdir()}
+            assert {path.name for path in (site / "drivecoach" / folder / part).iterdir()} == wanted
+
+
 def test_a_shipped_recipe_is_tuned_by_its_name(site: Path, tmp_path: Path) -> None:
     ended = run(site, tmp_path, "train", "nano", *QUICK)
     assert ended.returncode == 0, ended.stdout + ended.stderr

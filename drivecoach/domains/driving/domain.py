@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Generic, cast
 
-from drivecoach.domain import Domain, Explanation, Pair, RuleTable, Violation
+from drivecoach.domain import Cockpit, Domain, Explanation, Pair, RuleTable, Violation
 from drivecoach.domain.pieces import answer_pieces
 from drivecoach.domain.reading import read_json
 from drivecoach.domains.driving.answer import reply_to
@@ -18,7 +18,7 @@ from drivecoach.domains.driving.plan import Choice
 from drivecoach.domains.driving.rules import RULES, Rule
 from drivecoach.domains.driving.rules.lights import LIGHT
 from drivecoach.domains.driving.rules.start import STAGES
-from drivecoach.domains.driving.state import State, features_of, legal_states
+from drivecoach.domains.driving.state import State, VehicleState, features_of, legal_states
 from drivecoach.domains.driving.teacher import Advice, Teacher
 from drivecoach.domains.driving.violations import violations
 from drivecoach.domains.driving.words import LEVELS
@@ -124,6 +124,13 @@ class DrivingDomain(Domain[State, Given], Generic[State, Given]):
     def spoken(self, answer: Given) -> str:
         """话术."""
         return answer.speech
+
+    @property
+    def cockpit(self) -> Cockpit | None:
+        """The learner's car; none where states have features that its sensors do not tell."""
+        from drivecoach.domains.driving.cockpit import DrivingCockpit
+
+        return DrivingCockpit() if self.features.keys() == features_of(VehicleState).keys() else None
 
     # --- the space of states, and what is drawn from it ---
 

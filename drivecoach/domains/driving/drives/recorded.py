@@ -31,6 +31,11 @@ class Drive:
         self.drives(learner)
         return learner.notes
 
+    def written(self) -> str:
+        """The drive as a file, one state a line: ``{"time": seconds, "state": line}``."""
+        rows = [json.dumps({"time": time, "state": line}, ensure_ascii=False) for time, line in self.notes()]
+        return "\n".join(rows) + "\n"
+
 
 def _door_open(on: Learner) -> None:
     on.prepare(door=False)
@@ -288,12 +293,8 @@ DRIVES: Final[Mapping[str, Drive]] = MappingProxyType(
 
 
 def drive_files() -> dict[str, str]:
-    """File names and contents, one state a line: ``{"time": seconds, "state": line}``."""
-    files = {}
-    for name, drive in DRIVES.items():
-        rows = [json.dumps({"time": time, "state": line}, ensure_ascii=False) for time, line in drive.notes()]
-        files[f"{name}.jsonl"] = "\n".join(rows) + "\n"
-    return files
+    """File names and contents."""
+    return {f"{name}.jsonl": drive.written() for name, drive in DRIVES.items()}
 
 
 def drives_page(scores: Mapping[str, Sequence[str]]) -> str:

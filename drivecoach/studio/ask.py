@@ -25,7 +25,7 @@ from drivecoach.studio.fields import form_of_input
 from drivecoach.studio.jobs import Jobs
 from drivecoach.studio.jobs import shown as command_line
 from drivecoach.studio.ship import ollama_models
-from drivecoach.studio.workspace import RUNS, Workspace
+from drivecoach.studio.workspace import Workspace
 
 _EXAMPLES = 12
 _APART = 997
@@ -148,16 +148,16 @@ def routes(workspace: Workspace, jobs: Jobs) -> list[Route]:
     return Ask(workspace, Engines()).routes()
 
 
-def _files(workspace: Workspace) -> tuple[list[str], list[str]]:
-    """The runs with a model to serve, and all other GGUF files of the workspace."""
-    served: dict[Path, str] = {}
+def _files(workspace: Workspace) -> tuple[list[dict[str, str]], list[str]]:
+    """The runs with a model to serve, each with what its recipe calls its domain, and all other GGUF files of the workspace."""
+    served: dict[Path, dict[str, str]] = {}
     for folder in sorted(workspace.runs_folder.glob("*")):
         try:
-            file = folder / "export" / read_recipe(folder).export.served
+            recipe = read_recipe(folder)
         except DrivecoachError:
             continue
-        if file.is_file():
-            served[file] = f"{RUNS}/{folder.name}"
+        if (file := folder / "export" / recipe.export.served).is_file():
+            served[file] = {"id": workspace.name(folder), "domain": str(recipe.domain)}
     others = [workspace.name(file) for run in workspace.runs_folder.glob("*") for file in run.glob("export/*.gguf")]
     files = [name for name in [*workspace.files(".gguf"), *sorted(others)] if workspace.folder / name not in served]
     return list(served.values()), files

@@ -21,7 +21,7 @@ from drivecoach.report.measured import Measured, measured
 from drivecoach.report.words import Words, percent
 from drivecoach.studio.actions import Action, chosen, in_use
 from drivecoach.studio.endpoints import Asked, get, post
-from drivecoach.studio.jobs import Job, Jobs
+from drivecoach.studio.jobs import Jobs
 from drivecoach.studio.workspace import RUNS, Workspace
 from drivecoach.verify.certificate import Certificate
 
@@ -44,11 +44,17 @@ class Proof:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
+            get("/api/proof/runs", self.runs),
             get("/api/proof/runs/{run}", self.run),
             post("/api/proof/runs/{run}/{action}", Asked, self.start),
             get("/api/proof/compare/{first}/{second}", self.compare),
             Route("/api/proof/reports/{run}", self.report),
         ]
+
+    def runs(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """The runs that can be read, in short."""
+        there = [one for one in self.workspace.runs() if not one.state.startswith("broken")]
+        return {"runs": [{"name": Path(one.folder).name, "date": one.date, "state": one.state} for one in there]}
 
     def run(self, given: Mapping[str, str]) -> dict[str, Any]:
         """All that was measured of one."""
@@ -60,11 +66,11 @@ class Proof:
             "report": page.stat().st_mtime if page.is_file() else None,
         }
 
-    def start(self, _: Asked, given: Mapping[str, str]) -> Job:
+    def start(self, _: Asked, given: Mapping[str, str]) -> dict[str, object]:
         """Begin one of its actions as a job."""
         found = measured(self.workspace.run(given["run"]))
         action = chosen(self._actions(found), given["action"])
-        return self.jobs.start(action.argv, about=found.folder.name)
+        return self.jobs.start(action.argv, about=found.folder.name).to_json()
 
     def _actions(self, found: Measured) -> Iterator[Action]:
         """What can be measured of a run, or made of what was."""

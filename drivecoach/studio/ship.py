@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from markdown_it import MarkdownIt
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -21,7 +23,7 @@ from drivecoach.pipeline import Run
 from drivecoach.report.words import Words, size
 from drivecoach.studio.actions import Action, chosen, in_use
 from drivecoach.studio.endpoints import Asked, get, post, told
-from drivecoach.studio.jobs import Job, Jobs
+from drivecoach.studio.jobs import Jobs
 from drivecoach.studio.workspace import RUNS, Workspace
 
 MODELFILE = "Modelfile"
@@ -62,7 +64,7 @@ class Ship:
             "served": run.quantized.name,
             "files": [_file(path) for path in _files(run)],
             "modelfile": _text(run.quantized.with_name(MODELFILE)),
-            "card": _text(run.quantized.with_name(CARD)),
+            "card": _markdown(_text(run.quantized.with_name(CARD))),
             "stale": run.stale(),
             "ollama": {"url": ollama_url(), "there": why is None, "why": why and told(why)},
             "deployed": [
@@ -73,7 +75,7 @@ class Ship:
                 }
                 for one in reversed(ledger.read_ledger(folder))
             ],
-            "actions": [action.to_json() for action in self._actions(run, models, why)],
+            "actions": [action.to_json() for action in self._actions(run, models, why, given.get("name", ""))],
         }
 
     async def file(self, request: Request) -> Response:
@@ -88,12 +90,12 @@ class Ship:
             )
         return FileResponse(found, filename=name, media_type="application/octet-stream")
 
-    def start(self, asked: Deployment, given: Mapping[str, str]) -> Job:
+    def start(self, asked: Deployment, given: Mapping[str, str]) -> dict[str, object]:
         """Begin one of its actions as a job."""
         run = Run.open(self.workspace.run(given["run"]), lambda _: None)
         models, why = ollama_models()
         action = chosen(self._actions(run, models, why, asked.name), given["action"])
-        return self.jobs.start(action.argv, about=run.folder.name)
+        return self.jobs.start(action.argv, about=run.folder.name).to_json()
 
     def _actions(
         self, run: Run, models: dict[str, str], why: RuntimeFailure | None, name: str = ""
@@ -160,6 +162,12 @@ def _file(path: Path) -> dict[str, Any]:
 def _digest(path: Path, changed: int) -> str:
     """The digest of a file as it was changed last: a large one is read once."""
     return sha256(path)
+
+
+def _markdown(card: str) -> str:
+    """A card as HTML, without its metadata; HTML in it becomes text, and links to scripts are none."""
+    text = re.sub(r"\A---\n.*?\n---\n|<!--.*?-->", "", card, flags=re.DOTALL)
+    return MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
 
 
 def _text(path: Path) -> str:

@@ -51,6 +51,7 @@ ORDER = (
     "listing",
     "doctor",
     "generated",
+    "studio",
     "cli",
     "testing",
     "__main__",

@@ -1,0 +1,2 @@
+export const texts = { zh: {}, en: {} };
+export async function open(view, context) { return () => {}; }

@@ -149,7 +149,7 @@ def routes(workspace: Workspace, jobs: Jobs) -> list[Route]:
 
 
 def _files(workspace: Workspace) -> tuple[list[dict[str, str]], list[str]]:
-    """The runs with a model to serve, each with what its recipe calls its domain, and all other GGUF files of the workspace."""
+    """The runs with a model to serve, each with what its recipe calls its domain; and all other GGUF files."""
     served: dict[Path, dict[str, str]] = {}
     for folder in sorted(workspace.runs_folder.glob("*")):
         try:

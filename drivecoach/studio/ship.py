@@ -167,7 +167,7 @@ def _digest(path: Path, changed: int) -> str:
 def _markdown(card: str) -> str:
     """A card as HTML, without its metadata; HTML in it becomes text, and links to scripts are none."""
     text = re.sub(r"\A---\n.*?\n---\n|<!--.*?-->", "", card, flags=re.DOTALL)
-    return MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
 def _text(path: Path) -> str:

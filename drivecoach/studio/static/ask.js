@@ -3,16 +3,17 @@ import { el, shape } from "/web/dom.js";
 import { keep, kept } from "/web/kept.js";
 import { answerOf, noAnswer, texts as caseTexts } from "./cases.js";
 import { inputForm } from "./form.js";
-import { noRuns, texts as runTexts } from "./runs.js";
+import { noRuns, runNow, texts as runTexts } from "./runs.js";
 import { table } from "./scores.js";
 
 const MARK = { valid: "mild", invalid: "middle", failed: "grave" };
 
 export async function open(view, context) {
   const { api, text } = context;
-  const models = await api("/api/ask/models");
+  const [models, { runs }] = await Promise.all([api("/api/ask/models"), api("/api/proof/runs")]);
   const params = context.params();
-  const first = params.get("a") || models.runs[0]?.id || models.files[0] || models.ollama[0] || models.rules[0];
+  const newest = `runs/${runNow(runs.filter((run) => models.runs.some((one) => one.id === `runs/${run.name}`)), "")}`;
+  const first = params.get("a") || (models.runs.length ? newest : "") || models.files[0] || models.ollama[0] || models.rules[0];
   if (!first) { view.append(noRuns(context)); return () => {}; }
   const domain = models.runs.find((one) => one.id === first)?.domain;
   const sibling = models.runs.find((one) => one.id !== first && one.domain === domain)?.id;

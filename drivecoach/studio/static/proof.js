@@ -66,8 +66,8 @@ function sections(context, run, found, start) {
   return [
     hero(context, found),
     commands(context, run, found, start),
-    found.map && section(text("proof-map"), text("proof-map-about"), mapOf(found, text)),
     found.splits.length && scores(context, found),
+    found.map && section(text("proof-map"), text("proof-map-about"), mapOf(found, text)),
     found.coverage?.length && section(text("proof-risk"), text("proof-risk-about"), coverageOf(found, text)),
     found.rounds?.rounds.length && section(text("proof-rounds"), text("proof-rounds-about"), rounds(found.rounds, text)),
     found.behaviours.length && section(text("proof-behaviours"), "", table(
@@ -108,8 +108,9 @@ function commands(context, run, found, start) {
   const written = found.report === null ? null : el("button", { type: "button", onclick: () => showReport(context, run) }, text("proof-open-report"));
   const report = row("report");
   if (written) report.querySelector(".action-do").prepend(written);
-  return el("section", { class: "card" }, el("h2", {}, text("proof-do")), ...["evaluate", "verify", "refine"].map(row), report,
-    el("details", {}, el("summary", { class: "small" }, text("proof-more")), ...MORE.map(row)));
+  return el("section", { class: "card" }, el("h2", {}, text("proof-do")),
+    el("div", { class: "columns wide actions" }, ...["evaluate", "verify", "refine"].map(row), report),
+    el("details", {}, el("summary", { class: "small" }, text("proof-more")), el("div", { class: "columns wide actions" }, ...MORE.map(row))));
 }
 
 /** The page that `drivecoach report` wrote, in the page. */

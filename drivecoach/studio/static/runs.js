@@ -31,12 +31,11 @@ export function actionRow(context, action, { title, about, primary = false, star
     el("div", { class: "action-line" }, el("p", { class: "small quiet" }, about), el("span", { class: "action-do" }, button)),
     context.command(action.command));
   if (action.disabled) {
-    const first = action.first ? ` ${context.text("action-first")}` : "";
-    const why = el("p", { class: "small why", id: `do-${action.id}-why` }, action.disabled[language()] + first);
+    const why = el("p", { class: "small why", id: `do-${action.id}-why` }, action.disabled[language()],
+      action.first ? el("span", {}, ` ${context.text("action-first")} `, el("code", {}, action.first)) : null);
     button.disabled = true;
     button.setAttribute("aria-describedby", why.id);
     row.querySelector(".action-line").after(why);
-    if (action.first) why.after(context.command(action.first));
   }
   return row;
 }
@@ -84,10 +83,10 @@ export function count(value) { return value === null || value === undefined ? "�
 export const texts = {
   zh: {
     "run": "训练结果", "runs-none": "还没有训练结果", "runs-none-why": "训练并导出一个模型之后，这里就能评估、提问和发布它。", "runs-plan": "去制定计划",
-    "action-first": "先运行：", "job-progress": "进度",
+    "action-first": "先运行", "job-progress": "进度",
   },
   en: {
     "run": "Run", "runs-none": "No run yet", "runs-none-why": "Once a model is trained and exported, it is proved, asked and shipped from here.", "runs-plan": "Plan a training",
-    "action-first": "First:", "job-progress": "Progress",
+    "action-first": "First run", "job-progress": "Progress",
   },
 };

@@ -50,11 +50,12 @@ export function confusionOf(split, text) {
 export function coverageOf(found, text) {
   const points = found.coverage;
   const high = Math.max(...points.map((one) => one.wrong), 1e-9);
-  const left = Math.min(...points.map((one) => one.coverage), 0.9);
+  const least = Math.min(...points.map((one) => one.coverage), 0.9);
+  const left = least < 0.05 ? 0 : least;
   const x = (one) => 50 + 540 * (one.coverage - left) / (1 - left || 1);
   const y = (share) => 150 - 130 * share / high;
   const path = (key) => points.map((one, place) => `${place ? "L" : "M"}${x(one).toFixed(1)} ${y(one[key]).toFixed(1)}`).join("");
-  const percent = (share) => `${(100 * share).toPrecision(2)}%`;
+  const percent = (share) => (share ? `${(100 * share).toPrecision(2)}%` : "0");
   const label = (at, text_, anchor) => { const made = svg("text", { x: at[0], y: at[1], "text-anchor": anchor }); made.textContent = text_; return made; };
   return el("div", {},
     svg("svg", { class: "curve", viewBox: "0 0 600 185", role: "img", "aria-label": text("score-curve") },

@@ -40,6 +40,7 @@ ORDER = (
     "export",
     "propose",
     "coach",
+    "web",
     "serve",
     "provenance",
     "folder",

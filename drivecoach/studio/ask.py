@@ -100,10 +100,10 @@ class Ask:
         if not 1 <= len(asked.models) <= MOST:
             raise RecipeError("one model or two are asked", hint="choose a model on each side")
         models, guard = [find_model(self.workspace, id) for id in asked.models], asked.guard
-        domains = []
-        for model in models:
-            with self.engines.opened(model) as target:
-                domains.append(target.domain)
+        opened = [self._domain_of(model) for model in models]
+        domains = [one for one in opened if not isinstance(one, DrivecoachError)]
+        if not domains:
+            raise next(one for one in opened if isinstance(one, DrivecoachError))
         domain = domains[0]
         if len({one.name for one in domains}) > 1:
             raise RecipeError(
@@ -112,10 +112,7 @@ class Ask:
             )
         value = domain.read_input(_text(domain, asked))
         text = domain.write_input(value)
-        answers = [
-            self._answer(model, its, text, guard if _can(its, guard) else "flag")
-            for model, its in zip(models, domains, strict=True)
-        ]
+        answers = [self._answer(model, its, text, guard) for model, its in zip(models, opened, strict=True)]
         right = _right(domain, value)
         said = [*(one.get("answer") for one in answers), *([right["answer"]] if right else [])]
         return {
@@ -126,11 +123,24 @@ class Ask:
             "rows": list(_rows(domain, said, judged=right is not None)),
         }
 
-    def _answer(self, model: Model, domain: AnyDomain, text: str, guard: Guard) -> dict[str, Any]:
+    def _domain_of(self, model: Model) -> AnyDomain | DrivecoachError:
+        """What a model answers, or why it cannot be opened: the other one is asked all the same."""
+        try:
+            with self.engines.opened(model) as target:
+                return target.domain
+        except DrivecoachError as error:
+            return error
+
+    def _answer(
+        self, model: Model, domain: AnyDomain | DrivecoachError, text: str, asked: Guard
+    ) -> dict[str, Any]:
         """What one model says; where it says nothing, why."""
+        guard = asked if not isinstance(domain, DrivecoachError) and _can(domain, asked) else "flag"
         argv = ["ask", text, *model.arguments, *(["--guard", guard] if guard != "flag" else [])]
         about = {"model": model.id, "command": command_line(argv), "guard": guard}
         try:
+            if isinstance(domain, DrivecoachError):
+                raise domain
             outcome = self.engines.ask(model, text, guard)
         except DrivecoachError as error:
             return {**about, "status": "failed", **told(error)}

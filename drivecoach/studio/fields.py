@@ -30,8 +30,8 @@ def form_of_input(domain: AnyDomain) -> dict[str, Any]:
 
 def _also(path: tuple[str, ...], others: dict[str, str]) -> str:
     """The field's other name, where it has one that is not the same."""
-    name = others.get(path[-1], "")
-    return "" if name == path[-1] else name.replace("_", " ")
+    name = others.get(path[-1], "").replace("_", " ")
+    return "" if name == path[-1].replace("_", " ") else name
 
 
 def _field(node: Node, required: bool) -> dict[str, Any]:

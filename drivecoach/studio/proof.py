@@ -107,7 +107,10 @@ class Proof:
 
     def compare(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Two runs on the same questions."""
-        return _compared(self.workspace.run(given["first"]), self.workspace.run(given["second"]))
+        found = _compared(self.workspace.run(given["first"]), self.workspace.run(given["second"]))
+        here = f"{self.workspace.folder}/"
+        found["not_compared"] = {split: why.replace(here, "") for split, why in found["not_compared"].items()}
+        return found
 
 
 def routes(workspace: Workspace, jobs: Jobs) -> list[Route]:

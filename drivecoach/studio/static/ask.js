@@ -9,6 +9,7 @@ import { table } from "./scores.js";
 const MARK = { valid: "mild", invalid: "middle", failed: "grave" };
 
 export async function open(view, context) {
+  view.classList.add("results");
   const { api, text } = context;
   const [models, { runs }] = await Promise.all([api("/api/ask/models"), api("/api/proof/runs")]);
   const params = context.params();
@@ -87,7 +88,7 @@ function shown(context, found) {
   const { text } = context;
   const [one, other] = found.answers;
   const parts = [verdict(found, text)];
-  parts.push(el("div", { class: "columns" }, ...found.answers.map((answer) => answerCard(context, answer, (answer === one ? other : one)?.shown))));
+  parts.push(el("div", { class: "side" }, ...found.answers.map((answer) => answerCard(context, answer, (answer === one ? other : one)?.shown))));
   if (found.right) parts.push(rulesCard(found.right, text));
   const names = [...found.answers.map((answer) => answer.model), ...(found.right ? [text("ask-rules")] : [])];
   parts.push(el("section", { class: "card" }, el("h2", {}, text("ask-fields")), table([text("ask-field"), ...names],
@@ -123,7 +124,7 @@ function answerCard(context, answer, other) {
   return el("section", { class: "card model" },
     el("header", {}, el("h2", {}, answer.model), el("p", { class: "chips" }, ...chips)),
     answer.shown ? answerOf(answer.shown, other) : answer.error ? context.problem({ message: answer.error, hint: answer.hint, faults: answer.faults }) : noAnswer(answer.reason, text("ask-invalid")),
-    answer.reason && answer.shown ? el("p", { class: "small why" }, answer.reason) : null,
+    answer.reason && answer.shown ? el("p", { class: "small because" }, answer.reason) : null,
     answer.thinking ? el("details", {}, el("summary", { class: "small" }, text("ask-thinking")), el("p", { class: "small quiet" }, answer.thinking)) : null,
     context.command(answer.command));
 }

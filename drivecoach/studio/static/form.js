@@ -12,9 +12,9 @@ export function inputForm(described, text, ask) {
   const live = el("input", { type: "checkbox", id: "ask-live", checked: kept("ask.live") !== "no", onchange: () => keep("ask.live", live.checked ? "yes" : "no") });
   let isLine = !fields.length;
 
-  const grid = el("div", { class: "fields" }, ...fields.map((one, place) => el("div", { class: "field", "data-field": one.name },
+  const grid = el("div", { class: "inputs" }, ...fields.map((one, place) => el("div", { class: "field", "data-field": one.name },
     el("label", { for: `ask-f-${place}` }, one.name, one.also ? el("span", { class: "quiet small" }, ` ${one.also}`) : null),
-    controls[place].element, el("p", { class: "small why", id: `ask-f-${place}-fault`, hidden: true }))));
+    controls[place].element, el("p", { class: "small because", id: `ask-f-${place}-fault`, hidden: true }))));
   const choose = (toLine) => {
     isLine = toLine;
     grid.hidden = toLine;
@@ -35,7 +35,7 @@ export function inputForm(described, text, ask) {
 
   const element = el("form", { onsubmit: (event) => { event.preventDefault(); ask(); } },
     el("div", { class: "ask-head" }, tabs, el("label", { class: "check" }, live, text("ask-live"))),
-    grid, line, el("button", { class: "primary wide", id: "ask-do" }, text("ask-do")),
+    grid, line, el("button", { class: "primary full", id: "ask-do" }, text("ask-do")),
     examples.length ? el("div", {}, el("h3", {}, text("ask-examples")), el("ul", { class: "examples" }, ...examples)) : null);
   grid.addEventListener("change", () => { if (live.checked) ask(); });
   choose(isLine);
@@ -64,7 +64,7 @@ export function inputForm(described, text, ask) {
   };
 
   function setFault(place, told) {
-    const note = grid.children[place].querySelector(".why");
+    const note = grid.children[place].querySelector(".because");
     note.textContent = told;
     note.hidden = !told;
     controls[place].element.setAttribute("aria-invalid", String(Boolean(told)));
@@ -81,7 +81,7 @@ function control(one, id, text) {
       ...one.values.map((value, place) => el("option", { value: String(place) }, said(value))));
     return {
       element,
-      set: (value) => { element.value = String(one.values.indexOf(value)); if (element.selectedIndex < 0) element.selectedIndex = 0; },
+      set: (value) => { element.value = String(one.values.findIndex((each) => each === value || said(each) === value)); if (element.selectedIndex < 0) element.selectedIndex = 0; },
       get: () => (element.value === "" ? undefined : one.values[Number(element.value)]),
     };
   }

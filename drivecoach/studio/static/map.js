@@ -6,7 +6,7 @@ import { count } from "./runs.js";
 const SHADES = ["w0", "w1", "w2", "w3", "w4"];
 
 /** The map of a run's proof, whose failing cells open a dialog. */
-export function mapOf(found, text) {
+export function mapOf(found, text, ask) {
   const { map, fields } = found;
   const dialog = el("dialog", { class: "cases", "aria-labelledby": "cases-title" });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
@@ -20,7 +20,11 @@ export function mapOf(found, text) {
         el("div", {}, el("h2", { id: "cases-title" }, [cell.rule, cell.item].filter(Boolean).join(" · ")),
           el("p", { class: "small quiet" }, [about, rest, cell.reason].filter(Boolean).join(" "))),
         el("button", { type: "button", class: "quiet-button", onclick: () => dialog.close() }, text("close"))),
-      el("div", { class: "cases-list" }, ...cell.cases.map((one) => caseOf(fields, one, text))));
+      el("div", { class: "cases-list" }, ...cell.cases.map((one) => {
+        const shown = caseOf(fields, one, text);
+        shown.append(el("div", {}, el("button", { type: "button", class: "quiet-button", onclick: () => { dialog.close(); ask(recordOf(fields, one.state)); } }, text("map-ask"))));
+        return shown;
+      })));
     dialog.showModal();
     dialog.scrollTop = 0;
   }
@@ -47,7 +51,7 @@ export function mapOf(found, text) {
       el("span", {}, `${cell.rule} ${cell.item}`), el("b", {}, count(cell.wrong), el("span", { class: "quiet" }, ` / ${count(cell.states)}`))));
   });
   return el("div", {},
-    el("div", { class: "legend small quiet" }, ...SHADES.map((shade) => el("span", {}, el("i", { class: shade }), text(`map-${shade}`))),
+    el("div", { class: "shades small quiet" }, ...SHADES.map((shade) => el("span", {}, el("i", { class: shade }), text(`map-${shade}`))),
       el("span", {}, el("i", { class: "w2 low" }), text("map-low"))),
     worst.length ? el("div", {}, el("h3", {}, text("map-worst")), el("ul", { class: "worst" }, ...worst)) : el("p", {}, text("map-clean")),
     el("div", { class: "maps" }, ...map.groups.map((group) => el("details", { open: group.wrong > 0 || map.groups.length === 1 },
@@ -57,14 +61,27 @@ export function mapOf(found, text) {
     dialog);
 }
 
+/** The input of a case as the form of the tab Ask takes it. */
+function recordOf(fields, values) {
+  const made = {};
+  fields.forEach((name, place) => {
+    if (values[place] === "–") return;
+    const path = name.split(".");
+    let inside = made;
+    for (const key of path.slice(0, -1)) inside = inside[key] ??= {};
+    inside[path.at(-1)] = values[place];
+  });
+  return made;
+}
+
 export const texts = {
   zh: {
-    "map-rules": "规则", "map-about": "{states} 个状态中 {wrong} 个答错。", "map-rest": "这里列出前 {shown} 个。", "map-worst": "错得最多的地方", "map-all": "全部",
+    "map-rules": "规则", "map-about": "{states} 个状态中 {wrong} 个答错。", "map-rest": "这里列出前 {shown} 个。", "map-worst": "错得最多的地方", "map-all": "全部", "map-ask": "拿它提问",
     "map-clean": "没有答错的状态。", "map-group": "{right} · {rules} 条规则，{states} 个状态",
     "map-w0": "全对", "map-w1": "错误不超过 1%", "map-w2": "不超过 5%", "map-w3": "不超过 20%", "map-w4": "更多", "map-low": "角标：有危险被降级",
   },
   en: {
-    "map-rules": "Rules", "map-about": "{wrong} of {states} answered wrong.", "map-rest": "The first {shown} are shown.", "map-worst": "Where it fails most", "map-all": "all",
+    "map-rules": "Rules", "map-about": "{wrong} of {states} answered wrong.", "map-rest": "The first {shown} are shown.", "map-worst": "Where it fails most", "map-all": "all", "map-ask": "Ask about it",
     "map-clean": "No state is answered wrong.", "map-group": "{right} · {rules} rules, {states} states",
     "map-w0": "all right", "map-w1": "up to 1% wrong", "map-w2": "up to 5%", "map-w3": "up to 20%", "map-w4": "more", "map-low": "corner: a danger was lowered",
   },

@@ -1,6 +1,7 @@
 // The tab Proof: what was measured of a run, the map of what it gets wrong, and two runs held against each other.
 import { el, shape } from "/web/dom.js";
 import { language } from "/web/language.js";
+import { keep } from "/web/kept.js";
 import { caseOf, texts as caseTexts } from "./cases.js";
 import { mapOf, texts as mapTexts } from "./map.js";
 import { actionRow, count, jobPanel, noRuns, runChooser, runningJob, runNow, texts as runTexts } from "./runs.js";
@@ -10,6 +11,7 @@ const VERBS = ["evaluate", "verify", "refine", "report"];
 const MORE = ["chain", "quant-sweep", "baselines"];
 
 export async function open(view, context) {
+  view.classList.add("results");
   const { api, text } = context;
   const { runs } = await api("/api/proof/runs");
   if (!runs.length) { view.append(noRuns(context)); return () => {}; }
@@ -67,7 +69,10 @@ function sections(context, run, found, start) {
     hero(context, found),
     commands(context, run, found, start),
     found.splits.length && scores(context, found),
-    found.map && section(text("proof-map"), text("proof-map-about"), mapOf(found, text)),
+    found.map && section(text("proof-map"), text("proof-map-about"), mapOf(found, text, (record) => {
+      keep(`ask.${found.domain}`, JSON.stringify({ record, text: record.input ?? "" }));
+      context.go("ask", { a: `runs/${run}` });
+    })),
     found.coverage?.length && section(text("proof-risk"), text("proof-risk-about"), coverageOf(found, text)),
     found.rounds?.rounds.length && section(text("proof-rounds"), text("proof-rounds-about"), rounds(found.rounds, text)),
     found.behaviours.length && section(text("proof-behaviours"), "", table(
@@ -97,7 +102,7 @@ function hero(context, found) {
       el("p", { class: "quiet" }, found.headline ? found.headline.of[language()] : text("proof-nothing"))),
     el("div", {},
       el("p", {}, state ? el("span", { class: `badge ${state[0]}` }, shape(state[0]), text(state[1])) : el("span", { class: "badge quiet" }, text("proof-unverified"))),
-      el("ul", { class: "facts" }, ...facts.map(([number, name, grade]) => el("li", {}, el("b", { class: grade }, number), el("span", { class: "small quiet" }, name))))));
+      el("ul", { class: "numbers" }, ...facts.map(([number, name, grade]) => el("li", {}, el("b", { class: grade }, number), el("span", { class: "small quiet" }, name))))));
 }
 
 function commands(context, run, found, start) {
@@ -109,14 +114,14 @@ function commands(context, run, found, start) {
   const report = row("report");
   if (written) report.querySelector(".action-do").prepend(written);
   return el("section", { class: "card" }, el("h2", {}, text("proof-do")),
-    el("div", { class: "columns wide actions" }, ...["evaluate", "verify", "refine"].map(row), report),
-    el("details", {}, el("summary", { class: "small" }, text("proof-more")), el("div", { class: "columns wide actions" }, ...MORE.map(row))));
+    el("div", { class: "side broad actions" }, ...["evaluate", "verify", "refine"].map(row), report),
+    el("details", {}, el("summary", { class: "small" }, text("proof-more")), el("div", { class: "side broad actions" }, ...MORE.map(row))));
 }
 
 /** The page that `drivecoach report` wrote, in the page. */
 function showReport(context, run) {
   const address = `/api/proof/reports/${encodeURIComponent(run)}`;
-  const dialog = el("dialog", { class: "report", "aria-label": context.text("do-report") },
+  const dialog = el("dialog", { class: "results report", "aria-label": context.text("do-report") },
     el("header", { class: "cases-head" }, el("h2", {}, run), el("a", { class: "button quiet-button", href: address, target: "_blank", rel: "noopener" }, context.text("proof-tab")),
       el("button", { type: "button", class: "quiet-button", onclick: () => dialog.close() }, context.text("close"))),
     el("iframe", { src: address, title: context.text("do-report"), sandbox: "allow-scripts" }));
@@ -130,8 +135,8 @@ function scores(context, found) {
   const confused = found.splits.filter((split) => split.confusion);
   return section(text("proof-scores"), text("proof-scores-about"), splitTable(found.splits, text),
     confused.length ? el("h3", {}, text("proof-confusion")) : null,
-    el("div", { class: "columns" }, ...confused.map((split) => confusionOf(split, text))),
-    el("div", { class: "columns wide" },
+    el("div", { class: "side" }, ...confused.map((split) => confusionOf(split, text))),
+    el("div", { class: "side broad" },
       el("div", {}, el("h3", {}, text("proof-parts")), table([text("proof-part"), ...found.columns],
         found.parts.map((part) => [part.name + (part.any_order ? text("proof-any-order") : ""), ...part.rates.map(rateOf)]))),
       found.weakest.length ? el("div", {}, el("h3", {}, text("proof-weakest")), table([text("proof-value"), text("proof-exact"), text("proof-wrong")],

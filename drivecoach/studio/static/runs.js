@@ -31,7 +31,7 @@ export function actionRow(context, action, { title, about, primary = false, star
     el("div", { class: "action-line" }, el("p", { class: "small quiet" }, about), el("span", { class: "action-do" }, button)),
     context.command(action.command));
   if (action.disabled) {
-    const why = el("p", { class: "small why", id: `do-${action.id}-why` }, action.disabled[language()],
+    const why = el("p", { class: "small because", id: `do-${action.id}-why` }, action.disabled[language()],
       action.first ? el("span", {}, ` ${context.text("action-first")} `, el("code", {}, action.first)) : null);
     button.disabled = true;
     button.setAttribute("aria-describedby", why.id);
@@ -44,7 +44,7 @@ export function actionRow(context, action, { title, about, primary = false, star
 export function jobPanel(context, place, id, ended) {
   const bar = el("progress", { max: 1, "aria-label": context.text("job-progress") });
   const line = el("p", { class: "small", role: "status" });
-  const log = el("pre", { class: "log" });
+  const log = el("pre", { class: "log as-is" });
   const state = el("span", { class: "chip" });
   const stop = el("button", { type: "button", class: "quiet-button", onclick: () => context.api(`/api/jobs/${id}/stop`, {}) }, context.text("stop"));
   const details = el("details", {}, el("summary", { class: "small" }, context.text("log")), log);

@@ -13,8 +13,9 @@ export function table(columns, rows) {
 /** A share with the bounds between which the true one lies, 95% sure. */
 export function rateOf(rate) {
   if (!rate) return "–";
+  const digits = Math.max(2, rate.text.split(".")[1]?.length - 1 || 0);
   return el("span", { class: "rate" }, el("b", {}, rate.text), " ",
-    el("span", { class: "small quiet", title: "95%" }, `${(100 * rate.low).toFixed(2)}–${(100 * rate.high).toFixed(2)}`));
+    el("span", { class: "small quiet", title: "95%" }, `${(100 * rate.low).toFixed(digits)}–${(100 * rate.high).toFixed(digits)}`));
 }
 
 /** Bounds as a picture, on a scale that begins at `from`. */
@@ -62,7 +63,7 @@ export function coverageOf(found, text) {
       svg("path", { class: "axis", d: "M50 20V150H590" }), svg("path", { class: "line", d: path("wrong") }), svg("path", { class: "line dashed", d: path("lowered") }),
       label([44, 25], percent(high), "end"), label([44, 154], "0", "end"), label([50, 172], percent(left), "start"), label([590, 172], "100%", "end"),
       label([320, 180], text("score-answered"), "middle")),
-    el("p", { class: "small quiet legend" }, el("span", {}, el("i", { class: "key" }), text("score-wrong")), el("span", {}, el("i", { class: "key dashed" }), text("score-lowered"))),
+    el("p", { class: "small quiet shades" }, el("span", {}, el("i", { class: "key" }), text("score-wrong")), el("span", {}, el("i", { class: "key dashed" }), text("score-lowered"))),
     found.threshold ? el("p", {}, text("score-threshold", {
       least: found.threshold.min_confidence.toPrecision(4), answered: count(found.threshold.answered), states: count(found.threshold.states), most: percent(found.threshold.lowered_at_most),
     })) : null);

@@ -4,6 +4,7 @@ import { actionRow, jobPanel, noRuns, runChooser, runningJob, runNow, texts as r
 import { table } from "./scores.js";
 
 export async function open(view, context) {
+  view.classList.add("results");
   const { api, text } = context;
   const { runs } = await api("/api/proof/runs");
   if (!runs.length) { view.append(noRuns(context)); return () => {}; }
@@ -29,7 +30,7 @@ export async function open(view, context) {
     endWatching = jobPanel(context, job, id, async (ended) => {
       const { output } = await api(`/api/jobs/${id}/output`);
       if (closed) return;
-      if (ended.state === "done") job.append(el("pre", { class: "log" }, output));
+      if (ended.state === "done") job.append(el("pre", { class: "log as-is" }, output));
       await look();
     });
   }
@@ -95,7 +96,7 @@ function state(one, text) {
 /** The Modelfile as it is, and the card as it will be read: made of our own Markdown, in which no HTML is let through. */
 function papers(found, text) {
   const made = [];
-  if (found.modelfile) made.push(el("details", { class: "card" }, el("summary", {}, "Modelfile"), el("pre", { class: "log" }, found.modelfile)));
+  if (found.modelfile) made.push(el("details", { class: "card" }, el("summary", {}, "Modelfile"), el("pre", { class: "log as-is" }, found.modelfile)));
   if (found.card) {
     const read = new DOMParser().parseFromString(found.card, "text/html");
     const card = el("details", { class: "card" }, el("summary", {}, text("ship-card")), el("div", { class: "markdown" }, ...read.body.childNodes));

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,31 +12,11 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from drivecoach.studio import upload
-from drivecoach.studio.app import TABS, make_app
-from drivecoach.studio.jobs import Jobs
+from drivecoach.studio.app import TABS
 from drivecoach.studio.workspace import Workspace
+from tests.unit.studio.conftest import HERE, PORT, TOKEN
 
 ODD = ["../x.csv", "/etc/x.csv", "a/b.csv", "a\\b.csv", ".x.csv", "x.py", "ok.csv", "\n.csv"]
-TOKEN, PORT = "right-token", 7001
-HERE = f"http://127.0.0.1:{PORT}"
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "desk")
-
-
-@pytest.fixture
-def client(workspace: Workspace) -> Iterator[TestClient]:
-    """One who has the cookie."""
-    made = TestClient(make_app(workspace, Jobs(workspace), TOKEN, PORT), base_url=HERE)
-    assert made.get("/", params={"token": TOKEN}).status_code == 200
-    yield made
-
-
-@pytest.fixture
-def stranger(workspace: Workspace) -> TestClient:
-    return TestClient(make_app(workspace, Jobs(workspace), TOKEN, PORT), base_url=HERE)
 
 
 def test_nobody_is_answered_without_the_token(stranger: TestClient) -> None:

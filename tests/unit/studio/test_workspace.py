@@ -12,12 +12,6 @@ from hypothesis import strategies as st
 from drivecoach.errors import InputError, StorageError
 from drivecoach.studio.workspace import OWN, Workspace
 
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "desk")
-
-
 PARTS = st.sampled_from(
     ["..", ".", "", "a", "data", "~", OWN, "a\0b", "-x", "a\nb", "\u202eb", "x" * 300, "a ", "C:", "$(x)"]
 )

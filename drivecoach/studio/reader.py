@@ -47,12 +47,6 @@ class Reader:
             raise DataError(message, hint=hint, faults=[Fault(*each) for each in faults])
         return cast("Value", value)
 
-    def close(self) -> None:
-        """End the process."""
-        with self._lock:
-            if self._pool is not None:
-                self._drop(self._pool)
-
     def _drop(self, pool: ProcessPoolExecutor) -> None:
         for process in [*getattr(pool, "_processes", {}).values()]:
             process.kill()

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from drivecoach.data.check import json_line
 from drivecoach.data.columns import Column, Columns
-from drivecoach.data.formats import Malformed
+from drivecoach.data.formats import Malformed, detect
 from drivecoach.data.read import read_rows
 from drivecoach.domain.node import text_of
 from drivecoach.domains.load import load_domain
@@ -77,7 +77,17 @@ def lay_out(number: int, value: object, table: Columns) -> Laid:
     fits = table.fit(value)
     named = ((str(name), inner, table.column(str(name)) if fits else None) for name, inner in value.items())
     cells = [_cell(name, inner if isinstance(inner, str) else _json(inner), column) for name, inner, column in named]
-    return Laid(row=number, form="record", cells=cells)
+    return Laid(row=number, form="record", cells=[*cells, *_lacking(value, table)])
+
+
+def _lacking(value: Mapping[str, object], table: Columns) -> list[Cell]:
+    """Empty cells for what a row ought to have and has not, so that it can be put in."""
+    if table.fit(value) or detect(value) is not None:
+        return []
+    if not table.is_plain and table.nearly_fit(value):
+        lacking = table.missing(value)
+        return [_cell(column.name, "", column) for column in table.all if column.name in lacking]
+    return [Cell(name=name, text="") for name in ("input", "output") if name not in value]
 
 
 def save(path: Path, domain: str, edits: Mapping[int, Edit], target: Path) -> int:
@@ -117,7 +127,8 @@ def _edited(value: object, form: Form, cells: Mapping[str, str], table: Columns)
         except Malformed:
             return {**cells}
         return {**value, "input": example.input, "output": example.output}
-    return {name: _typed(inner, cells.get(str(name))) for name, inner in value.items()}
+    kept = {name: _typed(inner, cells.get(str(name))) for name, inner in value.items()}
+    return kept | {name: text for name, text in cells.items() if name not in kept and text}
 
 
 def _typed(before: object, text: str | None) -> object:

@@ -107,11 +107,11 @@ class Ship:
         nobody = why and Words(f"no Ollama answers at {ollama_url()}", f"{ollama_url()} 没有 Ollama 应答")
         first = f"drivecoach export {line}" if nothing else START if nobody else ""
         disabled = nothing or nobody or in_use(run.folder)
-        yield Action("deploy", ("deploy", line, *more), disabled, first)
-        yield Action("deploy-force", ("deploy", line, *more, "--force"), disabled, first)
+        yield Action("deploy", ("deploy", line, *more, "--json"), disabled, first)
+        yield Action("deploy-force", ("deploy", line, *more, "--force", "--json"), disabled, first)
         kept = previous_name(name or run.recipe.export.name)
         none = None if kept in models else Words(f"nothing is kept as {kept}", f"没有保留 {kept}")
-        back = ("deploy", line, "--rollback", *more)
+        back = ("deploy", line, "--rollback", *more, "--json")
         yield Action("rollback", back, nobody or none, START if nobody else "")
 
 

@@ -28,9 +28,9 @@ export async function open(view, context) {
   function watch(id) {
     endWatching();
     endWatching = jobPanel(context, job, id, async (ended) => {
-      const { output } = await api(`/api/jobs/${id}/output`);
+      const { result } = await api(`/api/jobs/${id}/result`);
       if (closed) return;
-      if (ended.state === "done") job.append(el("pre", { class: "log as-is" }, output));
+      if (ended.state === "done" && result) job.firstChild.append(proofOf(result, text));
       await look();
     });
   }
@@ -87,6 +87,17 @@ function ollama(context, found, name, setName, start, job) {
       : el("p", { class: "quiet small" }, text("ship-never")));
 }
 
+/** What was proved before the model got its name; of a way back, what has the name again. */
+function proofOf(result, text) {
+  const rows = [[text("ship-model"), `${result.name} · ${result.host}${result.version ? ` (Ollama ${result.version})` : ""}`], [text("ship-digest"), el("code", {}, result.digest)]];
+  if (result.prompts !== undefined) {
+    rows.push([text("ship-prompts"), text("ship-equal", { count: result.prompts, by: text(`ship-by-${result.compared}`) })],
+      [text("ship-answers"), text("ship-same-answers", { count: result.answers })], [text("ship-traps"), result.traps.join("; ") || text("ship-no-traps")]);
+  }
+  rows.push([text("ship-previous"), result.replaced ? el("code", {}, result.replaced) : text("ship-nothing")]);
+  return table([text("ship-proved"), ""], rows);
+}
+
 function state(one, text) {
   if (one.until) return el("span", { class: "quiet" }, text("ship-replaced", { date: one.until.slice(0, 10) }));
   if (one.now === null) return text("ship-unknown");
@@ -115,6 +126,8 @@ export const texts = {
     "do-deploy": "部署", "do-deploy-about": "先以临时名创建，逐一核对模板、提示词和回答，证明无误后才换上；被替换的模型保留为 NAME:previous。",
     "do-deploy-force": "强制部署", "do-deploy-force-about": "即使那里的模型评分更高，也替换。", "do-rollback": "回滚", "do-rollback-about": "换回上一次部署所替换的模型。",
     "ship-more": "强制部署与回滚", "ship-deployed": "部署记录", "ship-model": "模型", "ship-where": "服务器", "ship-when": "时间（UTC）", "ship-scores": "评分", "ship-digest": "摘要", "ship-state": "状态",
+    "ship-proved": "证明", "ship-prompts": "提示词", "ship-equal": "{count} 条与训练时完全相同（{by}），含恶意文本", "ship-by-text": "逐字", "ship-by-tokens": "按词元数", "ship-answers": "回答", "ship-same-answers": "{count} 个与本机引擎对同一 GGUF 的回答相同",
+    "ship-traps": "已知问题", "ship-no-traps": "此版本没有", "ship-previous": "被替换的模型", "ship-nothing": "没有",
     "ship-never": "这个训练结果还没有部署过。", "ship-replaced": "{date} 被替换", "ship-unknown": "未连接到该服务器", "ship-now": "正在使用", "ship-gone": "已不是这个模型", "ship-card": "模型卡",
   },
   en: {
@@ -125,6 +138,8 @@ export const texts = {
     "do-deploy": "Deploy", "do-deploy-about": "Made under a temporary name; template, prompts and answers are proved there, and only then it gets the name. What it replaces is kept as NAME:previous.",
     "do-deploy-force": "Deploy by force", "do-deploy-force-about": "Replaces a model that scored better, too.", "do-rollback": "Roll back", "do-rollback-about": "Brings back what the last deployment replaced.",
     "ship-more": "By force, and back", "ship-deployed": "Deployments", "ship-model": "model", "ship-where": "server", "ship-when": "when (UTC)", "ship-scores": "scores", "ship-digest": "digest", "ship-state": "state",
+    "ship-proved": "Proved", "ship-prompts": "prompts", "ship-equal": "{count} equal to training's ({by}), hostile texts among them", "ship-by-text": "letter by letter", "ship-by-tokens": "by the number of tokens", "ship-answers": "answers", "ship-same-answers": "{count} equal to those of the same GGUF in the embedded engine",
+    "ship-traps": "known traps", "ship-no-traps": "none of this version", "ship-previous": "what it replaced", "ship-nothing": "nothing",
     "ship-never": "This run was not deployed yet.", "ship-replaced": "replaced on {date}", "ship-unknown": "that server was not asked", "ship-now": "there now", "ship-gone": "another model has the name", "ship-card": "Model card",
   },
 };

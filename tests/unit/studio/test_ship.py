@@ -76,7 +76,7 @@ def test_where_no_ollama_answers_deploying_says_so(
     assert not found["ollama"]["there"] and found["ollama"]["url"] == "http://127.0.0.1:9"
     actions = {action["id"]: action for action in found["actions"]}
     assert actions["deploy"]["disabled"]["en"] == "no Ollama answers at http://127.0.0.1:9"
-    assert actions["deploy"]["command"] == "drivecoach deploy runs/one"
+    assert actions["deploy"]["command"] == "drivecoach deploy runs/one --json"
     assert studio[0].post("/api/ship/runs/one/deploy", json={}).status_code == 400
 
 
@@ -88,9 +88,11 @@ def test_a_deployment_is_proved_and_stands_in_the_ledger(
     before = {action["id"]: action for action in client.get("/api/ship/runs/one").json()["actions"]}
     assert before["rollback"]["disabled"]["en"] == "nothing is kept as goDrive:previous"
     job = client.post("/api/ship/runs/one/deploy", json={"name": "coach"}).json()
-    assert job["command"] == "drivecoach deploy runs/one --name coach"
+    assert job["command"] == "drivecoach deploy runs/one --name coach --json"
     ended = finished(client, job)
     assert ended["state"] == "done", ended
-    assert "equal to the GGUF's" in client.get(f"/api/jobs/{job['id']}/output").json()["output"]
+    proved = client.get(f"/api/jobs/{job['id']}/result").json()["result"]
+    assert (proved["name"], proved["compared"], proved["replaced"]) == ("coach", "text", None)
+    assert proved["prompts"] > 0 and proved["answers"] == 4
     (entry,) = client.get("/api/ship/runs/one").json()["deployed"]
     assert (entry["name"], entry["now"], entry["digest"]) == ("coach", True, ollama.digest("coach"))

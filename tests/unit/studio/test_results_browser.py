@@ -1,4 +1,4 @@
-"""Proof, Ask and Ship in a real browser: the map opens to failing states, two models are asked, a GGUF is downloaded."""
+"""Proof, Ask and Ship in a real browser: from the map to a failing state, two models asked, a file downloaded."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from drivecoach.evaluate.target import open_target
 from drivecoach.files import sha256
-from drivecoach.verify.run import verify
 from tests.integration.test_report_browser import ARGUMENTS, CHROMIUM
 from tests.support import crossing as crossing_domain
 from tests.support.open_studio import TOKEN, open_studio
 
 OUTSIDE = """() => {
   const width = document.documentElement.clientWidth;
-  const scrolls = (one) => one.closest(".scroll, .steps, .log, .examples, .hidden-text, .skip, .shapes, dialog:not([open]), script");
+  const boxes = ".scroll, .steps, .log, .examples, .hidden-text, .skip, .shapes, dialog:not([open]), script";
+  const scrolls = (one) => one.closest(boxes);
   const beside = [...document.body.querySelectorAll("*")].filter((one) => !scrolls(one)).filter((one) => {
     const box = one.getBoundingClientRect();
     return box.width && (box.right > width + 1 || box.left < -1);
@@ -35,15 +34,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def address(tmp_path_factory: pytest.TempPathFactory, crossing: Path) -> Iterator[tuple[str, Path]]:
     """A studio with a small verified run, twice, where no Ollama answers."""
-    pytest.importorskip("trl")
     folder = tmp_path_factory.mktemp("studio")
-    run = crossing_domain.crossing_run(folder / "made", epochs=4).folder
-    with open_target(str(run)) as target:
-        verify(target, run / "verify")
     for name in ("crossing", "other"):
-        shutil.copytree(run, folder / "runs" / name)
+        shutil.copytree(crossing, folder / "runs" / name)
     with pytest.MonkeyPatch.context() as patch, open_studio(folder) as client:
         patch.setenv("OLLAMA_HOST", "127.0.0.1:9")
         yield str(client.base_url).rstrip("/"), folder
@@ -86,16 +81,12 @@ def test_a_run_is_proved_asked_and_shipped(browser: Any, address: tuple[str, Pat
     assert page.locator(".model").first.locator(".said").inner_text() in wrong, "the model still says it"
     assert "Not as the rules say: runs/crossing" in page.locator(".verdict").inner_text()
     page.select_option("#ask-b", RULES)
-    page.wait_for_function("document.querySelectorAll('.model')[1].querySelector('h2').textContent.startsWith('rules:')")
+    page.locator(".model h2", has_text="rules:").wait_for()
     verdict = page.locator(".verdict").inner_text()
     assert "They differ: " in verdict and "Not as the rules say: runs/crossing." in verdict
-    before = page.locator(".model").last.inner_text()
-    page.locator("#ask-f-3").focus()
-    page.keyboard.press("End")
-    page.keyboard.press("Home")
     page.select_option("#ask-f-0", "1")
-    page.wait_for_function("document.querySelector('.ask details .code').textContent.includes('bridge')")
-    assert before and page.evaluate(OUTSIDE) == [False, []]
+    page.locator(".ask details .code", has_text="bridge").wait_for(state="attached")
+    assert page.evaluate(OUTSIDE) == [False, []]
     page.reload()
     page.wait_for_selector(".model .answer")
     assert page.input_value("#ask-f-0") == "1" and page.input_value("#ask-b") == RULES, "a refresh loses nothing"

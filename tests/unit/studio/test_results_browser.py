@@ -16,7 +16,7 @@ from tests.support.open_studio import TOKEN, open_studio
 
 OUTSIDE = """() => {
   const width = document.documentElement.clientWidth;
-  const boxes = ".scroll, .steps, .log, .examples, .hidden-text, .skip, .shapes, dialog:not([open]), script";
+  const boxes = ".scroll, pre, .steps, .examples, .hidden-text, .skip, .shapes, dialog:not([open]), script";
   const scrolls = (one) => one.closest(boxes);
   const beside = [...document.body.querySelectorAll("*")].filter((one) => !scrolls(one)).filter((one) => {
     const box = one.getBoundingClientRect();

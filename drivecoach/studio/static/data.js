@@ -266,7 +266,7 @@ export async function open(view, context) {
       const made = laid.cells.map((cell) => {
         const value = now[cell.name] ?? cell.text;
         const isWrong = finding?.fields?.includes(cell.name);
-        const isLong = !cell.values.length && (value.length > 24 || laid.form !== "fields");
+        const isLong = !cell.values.length && (value.length > 8 || laid.form !== "fields");
         let input;
         if (cell.values.length && !cell.several) input = choice({}, [...new Set(["", ...cell.values, value])], value);
         else if (isLong || cell.several) input = el("textarea", { rows: Math.min(6, 1 + Math.floor(value.length / 70)) });

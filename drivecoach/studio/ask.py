@@ -77,6 +77,7 @@ class Ask:
             **form_of_input(domain),
             "guards": [guard for guard in GUARDS if _can(domain, guard)],
             "note": note,
+            "bytes": model.file.stat().st_size if model.file else 0,
             "examples": list(self._examples(domain, run)),
         }
 

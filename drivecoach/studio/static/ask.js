@@ -6,6 +6,7 @@ import { inputForm } from "./form.js";
 import { noRuns, runNow, texts as runTexts } from "./runs.js";
 import { table } from "./scores.js";
 
+const AT_ONCE = 1e9; // bytes: a larger model is loaded only when somebody asks it
 const MARK = { valid: "mild", invalid: "middle", failed: "grave" };
 
 export async function open(view, context) {
@@ -63,7 +64,7 @@ export async function open(view, context) {
     form = inputForm(described, text, ask);
     input.replaceChildren(form.element);
     if (described.note) input.append(el("p", { class: "small quiet" }, described.note));
-    if (form.isFilled) await ask(); else answers.replaceChildren(el("p", { class: "card quiet" }, text("ask-first")));
+    if (form.isFilled && described.bytes < AT_ONCE) await ask(); else answers.replaceChildren(el("p", { class: "card quiet" }, text("ask-first")));
   } catch (error) {
     input.replaceChildren(context.problem(error));
   }
@@ -143,7 +144,7 @@ function rulesCard(right, text) {
 export const texts = {
   zh: {
     ...caseTexts.zh, ...runTexts.zh,
-    "ask-a": "模型 A", "ask-b": "模型 B", "ask-none": "不对照", "ask-guard": "守卫", "ask-runs": "训练结果", "ask-files": "其他 GGUF 文件", "ask-ollama": "Ollama", "ask-rules": "规则",
+    "ask-a": "模型 A", "ask-b": "模型 B", "ask-none": "不对照", "ask-guard": "守卫", "ask-runs": "运行", "ask-files": "其他 GGUF 文件", "ask-ollama": "Ollama", "ask-rules": "规则",
     "ask-no-ollama": "没有 Ollama 应答（ollama serve）", "ask-guard-flag": "只标记（flag）", "ask-guard-replace": "换成规则的回答（replace）", "ask-guard-strict": "级别偏低也换（strict）", "ask-guard-off": "不检查（off）",
     "ask-first": "选一个例子，或填好输入后提问。", "ask-fields": "逐字段对照", "ask-field": "字段", "ask-as-text": "模型读到的文本", "ask-wrong": "错：", "ask-right": "对：",
     "ask-differ": "两个回答不同：{fields}。", "ask-same": "两个回答相同。", "ask-not-right": "{models} 与规则不符。", "ask-all-right": "与规则一致。",

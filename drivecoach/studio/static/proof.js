@@ -4,7 +4,7 @@ import { language } from "/web/language.js";
 import { keep } from "/web/kept.js";
 import { caseOf, texts as caseTexts } from "./cases.js";
 import { mapOf, texts as mapTexts } from "./map.js";
-import { actionRow, count, jobPanel, noRuns, runChooser, runningJob, runNow, texts as runTexts } from "./runs.js";
+import { actionRow, count, jobPanel, noRuns, runChooser, runningJob, runNow, whileBusy, texts as runTexts } from "./runs.js";
 import { confusionOf, coverageOf, rateOf, splitTable, table, texts as scoreTexts } from "./scores.js";
 
 const VERBS = ["evaluate", "verify", "refine", "report"];
@@ -39,10 +39,12 @@ export async function open(view, context) {
 
   function watch(id, verb) {
     endWatching();
+    whileBusy(context, shown.querySelectorAll(".action-do button"));
     endWatching = jobPanel(context, job, id, async (ended) => {
       if (closed) return;
       await look();
       if (verb === "report" && ended.state === "done") showReport(context, run);
+      if (verb === "refine" && ended.state !== "stopped") await offerRefined(context, run, job);
     });
   }
 
@@ -118,6 +120,14 @@ function commands(context, run, found, start) {
     el("details", {}, el("summary", { class: "small" }, text("proof-more")), el("div", { class: "side broad actions" }, ...MORE.map(row))));
 }
 
+/** After a refinement: the way to the refined run, held against this one. */
+async function offerRefined(context, run, job) {
+  const refined = `${run}-refined`;
+  if (!(await context.api("/api/proof/runs")).runs.some((one) => one.name === refined)) return;
+  job.firstChild.append(el("div", {}, el("button", { type: "button", class: "primary", onclick: () => context.go("proof", { run, with: refined }) },
+    context.text("proof-refined", { refined }))));
+}
+
 /** The page that `drivecoach report` wrote, in the page. */
 function showReport(context, run) {
   const address = `/api/proof/reports/${encodeURIComponent(run)}`;
@@ -190,7 +200,7 @@ export const texts = {
     "proof-with": "对比", "proof-alone": "不对比", "proof-nothing": "尚未评估", "proof-unverified": "未逐一验证",
     "proof-clean": "全部输入已验证，无一错误", "proof-safe": "全部输入已验证：安全，仍有错误", "proof-unsafe": "全部输入已验证：不安全",
     "proof-wrong": "答错", "proof-lowered": "危险被降级", "proof-violations": "违反不变式", "proof-speed": "单个回答（中位数）",
-    "proof-do": "测量与改进", "proof-more": "更多对照表", "proof-open-report": "打开报告", "proof-tab": "在新标签页打开",
+    "proof-do": "测量与改进", "proof-more": "更多对照表", "proof-open-report": "打开报告", "proof-refined": "与 {refined} 对比", "proof-tab": "在新标签页打开",
     "do-evaluate": "评估", "do-evaluate-about": "在留出样本、均匀抽取的输入和难例上打分。",
     "do-verify": "逐一验证", "do-verify-about": "让模型回答全部输入，与规则逐一核对，写出证书和所有反例；可随时停下再继续。",
     "do-refine": "精炼", "do-refine-about": "从答错的输入中抽取样本继续训练、导出、再验证；原结果保持不变，新结果放在 RUN-refined。",
@@ -215,7 +225,7 @@ export const texts = {
     "proof-with": "Compare with", "proof-alone": "nothing", "proof-nothing": "not evaluated yet", "proof-unverified": "not verified",
     "proof-clean": "every input verified, all right", "proof-safe": "every input verified: safe, not free of errors", "proof-unsafe": "every input verified: not safe",
     "proof-wrong": "wrong", "proof-lowered": "lowered dangers", "proof-violations": "broken invariants", "proof-speed": "an answer (median)",
-    "proof-do": "Measure and improve", "proof-more": "More tables", "proof-open-report": "Open the report", "proof-tab": "Open in a new tab",
+    "proof-do": "Measure and improve", "proof-more": "More tables", "proof-open-report": "Open the report", "proof-refined": "Compare with {refined}", "proof-tab": "Open in a new tab",
     "do-evaluate": "Evaluate", "do-evaluate-about": "Scores on held-out rows, on inputs drawn evenly from all, and on hard ones.",
     "do-verify": "Verify", "do-verify-about": "The model answers every input there is, held against the rules: a certificate and all counterexamples. It can be stopped and gone on with.",
     "do-refine": "Refine", "do-refine-about": "Train on what was answered wrong, export, verify again. The run stays as it is; the refined one lies beside it as RUN-refined.",

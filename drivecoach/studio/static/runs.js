@@ -71,6 +71,14 @@ export function jobPanel(context, place, id, ended) {
   });
 }
 
+/** While a command of the run is at work, no other one is started. */
+export function whileBusy(context, buttons) {
+  for (const button of buttons) {
+    button.disabled = true;
+    button.title = context.text("job-busy");
+  }
+}
+
 /** The job of one of these verbs that runs now about a run, if there is one: what a refresh finds again. */
 export async function runningJob(context, run, verbs) {
   const jobs = await context.api("/api/jobs");
@@ -82,11 +90,11 @@ export function count(value) { return value === null || value === undefined ? "�
 
 export const texts = {
   zh: {
-    "run": "训练结果", "runs-none": "还没有训练结果", "runs-none-why": "训练并导出一个模型之后，这里就能评估、提问和发布它。", "runs-plan": "去制定计划",
-    "action-first": "先运行", "job-progress": "进度",
+    "run": "运行", "runs-none": "还没有运行", "runs-none-why": "训练并导出一个模型之后，就能在这里评估、提问和发布。", "runs-plan": "去制定计划",
+    "action-first": "先运行", "job-progress": "进度", "job-busy": "这个运行的另一个命令正在执行，见上",
   },
   en: {
     "run": "Run", "runs-none": "No run yet", "runs-none-why": "Once a model is trained and exported, it is proved, asked and shipped from here.", "runs-plan": "Plan a training",
-    "action-first": "First run", "job-progress": "Progress",
+    "action-first": "First run", "job-progress": "Progress", "job-busy": "Another command of this run is at work: see above",
   },
 };

@@ -29,7 +29,7 @@ function whisker(rate, from) {
 
 export function splitTable(splits, text) {
   const least = Math.min(...splits.map((split) => split.exact.low));
-  const from = [0.99, 0.9, 0.5, 0].find((edge) => least >= edge);
+  const from = [0.99, 0.98, 0.95, 0.9, 0.8, 0.5, 0].find((edge) => least >= edge);
   return table([text("score-split"), text("score-inputs"), text("score-exact"), `${100 * from}% – 100%`, text("score-at-most"),
     text("score-recall"), text("score-precision"), text("score-lowered"), text("score-below"), text("score-schema"), text("score-violating")],
   splits.map((split) => [split.name, count(split.exact.rows), rateOf(split.exact), whisker(split.exact, from), `${(100 * split.wrong_at_most).toPrecision(2)}%`,

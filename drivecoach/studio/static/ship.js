@@ -1,6 +1,6 @@
 // The tab Ship: a run's files to download, its card, and its model on an Ollama: deployed, there now, rolled back.
 import { el, shape } from "/web/dom.js";
-import { actionRow, jobPanel, noRuns, runChooser, runningJob, runNow, texts as runTexts } from "./runs.js";
+import { actionRow, jobPanel, noRuns, runChooser, runningJob, runNow, whileBusy, texts as runTexts } from "./runs.js";
 import { table } from "./scores.js";
 
 export async function open(view, context) {
@@ -27,6 +27,7 @@ export async function open(view, context) {
 
   function watch(id) {
     endWatching();
+    whileBusy(context, shown.querySelectorAll(".action-do button"));
     endWatching = jobPanel(context, job, id, async (ended) => {
       const { result } = await api(`/api/jobs/${id}/result`);
       if (closed) return;
@@ -128,7 +129,7 @@ export const texts = {
     "ship-more": "强制部署与回滚", "ship-deployed": "部署记录", "ship-model": "模型", "ship-where": "服务器", "ship-when": "时间（UTC）", "ship-scores": "评分", "ship-digest": "摘要", "ship-state": "状态",
     "ship-proved": "证明", "ship-prompts": "提示词", "ship-equal": "{count} 条与训练时完全相同（{by}），含恶意文本", "ship-by-text": "逐字", "ship-by-tokens": "按词元数", "ship-answers": "回答", "ship-same-answers": "{count} 个与本机引擎对同一 GGUF 的回答相同",
     "ship-traps": "已知问题", "ship-no-traps": "此版本没有", "ship-previous": "被替换的模型", "ship-nothing": "没有",
-    "ship-never": "这个训练结果还没有部署过。", "ship-replaced": "{date} 被替换", "ship-unknown": "未连接到该服务器", "ship-now": "正在使用", "ship-gone": "已不是这个模型", "ship-card": "模型卡",
+    "ship-never": "这个运行还没有部署过。", "ship-replaced": "{date} 被替换", "ship-unknown": "未连接到该服务器", "ship-now": "正在使用", "ship-gone": "已不是这个模型", "ship-card": "模型卡",
   },
   en: {
     ...runTexts.en,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def test_a_whole_tuning(browser: Any, tmp_path: Path) -> None:
     page.locator("#save").wait_for()
     inside(page)
     opened.press("#save")
-    page.wait_for_function("document.querySelector('#file').value === 'data/rows-edited.jsonl'")
+    page.locator("#file option[value='data/rows-edited.jsonl']:checked").wait_for(state="attached")
     opened.press("#check")
     page.get_by_text("all 60 rows can be used").wait_for()
     assert (folder / "data/rows.jsonl").read_bytes() == rows.read_bytes()
@@ -113,7 +114,7 @@ def test_a_whole_tuning(browser: Any, tmp_path: Path) -> None:
     # Train: begun, stopped, gone on with; the page is refreshed, then page and studio are killed.
     opened.press("#to-train")
     opened.press("#start")
-    page.wait_for_function("parseInt(document.querySelector('#figure-step dd')?.textContent) >= 5")
+    page.locator("#figure-step dd", has_text=re.compile(r"^([5-9]|\d\d)")).wait_for()
     assert page.locator("#start").is_disabled() and "tiny" in page.locator("#start-why").inner_text()
     opened.press("#stop")
     page.get_by_text("steps are kept").wait_for()

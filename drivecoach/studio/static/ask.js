@@ -48,8 +48,10 @@ export async function open(view, context) {
       form.set(found);
       answers.replaceChildren(...shown(context, found));
     } catch (error) {
-      const left = form.setFaults(error.faults ?? []);
-      answers.replaceChildren(context.problem({ message: error.message, hint: error.hint, faults: left }));
+      const faults = error.faults ?? [];
+      const left = form.setFaults(faults);
+      const isMarked = faults.length && !left.length;
+      answers.replaceChildren(context.problem({ message: error.message, hint: isMarked ? text("ask-marked") : error.hint, faults: left }));
     } finally {
       isBusy = false;
       answers.classList.remove("busy");
@@ -88,7 +90,7 @@ function modelChooser(id, label, models, now, text, changed, none = "") {
 function shown(context, found) {
   const { text } = context;
   const [one, other] = found.answers;
-  const parts = [verdict(found, text)];
+  const parts = [verdict(found, text)].filter(Boolean);
   parts.push(el("div", { class: "side" }, ...found.answers.map((answer) => answerCard(context, answer, (answer === one ? other : one)?.shown))));
   if (found.right) parts.push(rulesCard(found.right, text));
   const names = [...found.answers.map((answer) => answer.model), ...(found.right ? [text("ask-rules")] : [])];
@@ -146,7 +148,7 @@ export const texts = {
     ...caseTexts.zh, ...runTexts.zh,
     "ask-a": "模型 A", "ask-b": "模型 B", "ask-none": "不对照", "ask-guard": "守卫", "ask-runs": "运行", "ask-files": "其他 GGUF 文件", "ask-ollama": "Ollama", "ask-rules": "规则",
     "ask-no-ollama": "没有 Ollama 应答（ollama serve）", "ask-guard-flag": "只标记（flag）", "ask-guard-replace": "换成规则的回答（replace）", "ask-guard-strict": "级别偏低也换（strict）", "ask-guard-off": "不检查（off）",
-    "ask-first": "选一个例子，或填好输入后提问。", "ask-fields": "逐字段对照", "ask-field": "字段", "ask-as-text": "模型读到的文本", "ask-wrong": "错：", "ask-right": "对：",
+    "ask-marked": "请改正标出的字段。", "ask-first": "选一个例子，或填好输入后提问。", "ask-fields": "逐字段对照", "ask-field": "字段", "ask-as-text": "模型读到的文本", "ask-wrong": "错：", "ask-right": "对：",
     "ask-differ": "两个回答不同：{fields}。", "ask-same": "两个回答相同。", "ask-not-right": "{models} 与规则不符。", "ask-all-right": "与规则一致。",
     "ask-valid": "有效", "ask-invalid": "无效", "ask-failed": "没有回答", "ask-replaced": "守卫换成了规则的回答", "ask-thinking": "思考过程", "ask-read": "依据：", "ask-source": "出处：",
     "ask-form": "表单", "ask-line": "文本", "ask-do": "提问", "ask-live": "改动后立即提问", "ask-examples": "留出的例子", "ask-choose": "（未选）", "ask-list": "每行一项", "ask-json": "JSON", "ask-line-label": "一行输入，或一个 JSON 对象",
@@ -155,7 +157,7 @@ export const texts = {
     ...caseTexts.en, ...runTexts.en,
     "ask-a": "Model A", "ask-b": "Model B", "ask-none": "nobody", "ask-guard": "Guard", "ask-runs": "Runs", "ask-files": "Other GGUF files", "ask-ollama": "Ollama", "ask-rules": "Rules",
     "ask-no-ollama": "no Ollama answers (ollama serve)", "ask-guard-flag": "flag: say so", "ask-guard-replace": "replace: the rules' answer instead", "ask-guard-strict": "strict: a low level too", "ask-guard-off": "off: nothing is checked",
-    "ask-first": "Choose an example, or fill in an input and ask.", "ask-fields": "Field by field", "ask-field": "field", "ask-as-text": "The text that the model reads", "ask-wrong": "wrong: ", "ask-right": "right: ",
+    "ask-marked": "Correct the fields that are marked.", "ask-first": "Choose an example, or fill in an input and ask.", "ask-fields": "Field by field", "ask-field": "field", "ask-as-text": "The text that the model reads", "ask-wrong": "wrong: ", "ask-right": "right: ",
     "ask-differ": "They differ: {fields}.", "ask-same": "Both say the same.", "ask-not-right": "Not as the rules say: {models}.", "ask-all-right": "As the rules say.",
     "ask-valid": "valid", "ask-invalid": "not valid", "ask-failed": "no answer", "ask-replaced": "the guard gave the rules' answer", "ask-thinking": "Reasoning", "ask-read": "It reads", "ask-source": "Source:",
     "ask-form": "Form", "ask-line": "Line", "ask-do": "Ask", "ask-live": "Ask again on every change", "ask-examples": "Held-out examples", "ask-choose": "(none)", "ask-list": "one item a line", "ask-json": "JSON", "ask-line-label": "A line of features, or one JSON object",

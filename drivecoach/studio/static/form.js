@@ -31,10 +31,10 @@ export function inputForm(described, text, ask) {
   }
   const examples = described.examples.map((one) => el("li", {}, el("button", {
     type: "button", title: one.text, onclick: () => { fill(one); ask(); },
-  }, one.rank ? shape(one.rank) : null, el("span", {}, one.says || one.text))));
+  }, one.rank ? shape(one.rank) : null, el("span", {}, described.text ? one.text : one.says || one.text))));
 
   const element = el("form", { onsubmit: (event) => { event.preventDefault(); ask(); } },
-    el("div", { class: "ask-head" }, tabs, el("label", { class: "check" }, live, text("ask-live"))),
+    el("div", { class: "ask-head" }, tabs, fields.length ? el("label", { class: "check" }, live, text("ask-live")) : null),
     grid, line, el("button", { class: "primary full", id: "ask-do" }, text("ask-do")),
     examples.length ? el("div", {}, el("h3", {}, text("ask-examples")), el("ul", { class: "examples" }, ...examples)) : null);
   grid.addEventListener("change", () => { if (live.checked) ask(); });

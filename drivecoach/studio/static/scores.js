@@ -56,12 +56,12 @@ export function coverageOf(found, text) {
   const x = (one) => 50 + 540 * (one.coverage - left) / (1 - left || 1);
   const y = (share) => 150 - 130 * share / high;
   const path = (key) => points.map((one, place) => `${place ? "L" : "M"}${x(one).toFixed(1)} ${y(one[key]).toFixed(1)}`).join("");
-  const percent = (share) => (share ? `${(100 * share).toPrecision(2)}%` : "0");
+  const percent = (share) => `${Number((100 * share).toPrecision(2))}%`;
   const label = (at, text_, anchor) => { const made = svg("text", { x: at[0], y: at[1], "text-anchor": anchor }); made.textContent = text_; return made; };
   return el("div", {},
     svg("svg", { class: "curve", viewBox: "0 0 600 185", role: "img", "aria-label": text("score-curve") },
       svg("path", { class: "axis", d: "M50 20V150H590" }), svg("path", { class: "line", d: path("wrong") }), svg("path", { class: "line dashed", d: path("lowered") }),
-      label([44, 25], percent(high), "end"), label([44, 154], "0", "end"), label([50, 172], percent(left), "start"), label([590, 172], "100%", "end"),
+      label([44, 25], percent(high), "end"), label([44, 154], percent(0), "end"), label([50, 172], percent(left), "start"), label([590, 172], "100%", "end"),
       label([320, 180], text("score-answered"), "middle")),
     el("p", { class: "small quiet shades" }, el("span", {}, el("i", { class: "key" }), text("score-wrong")), el("span", {}, el("i", { class: "key dashed" }), text("score-lowered"))),
     found.threshold ? el("p", {}, text("score-threshold", {

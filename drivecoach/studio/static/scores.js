@@ -78,7 +78,7 @@ export const texts = {
   },
   en: {
     "score-split": "test", "score-inputs": "inputs", "score-exact": "exactly right", "score-at-most": "wrong at most", "score-recall": "gravest level: recall", "score-precision": "precision",
-    "score-lowered": "lowered", "score-below": "level too low", "score-schema": "follows the schema", "score-violating": "breaks an invariant",
+    "score-lowered": "lowered", "score-below": "level too low", "score-schema": "in the schema", "score-violating": "broken invariants",
     "score-right-said": "right ↓ said →", "score-none": "none", "score-curve": "Coverage and risk", "score-answered": "share that is answered", "score-wrong": "wrong",
     "score-threshold": "Chosen on validation rows: below a confidence of {least} nothing is said. {answered} of {states} inputs are answered, none of them a lowered danger (95% sure: at most {most}).",
   },

@@ -96,7 +96,7 @@ def test_a_whole_tuning(browser: Any, tmp_path: Path) -> None:
     page.locator("#step-data").focus()
     page.keyboard.press("ArrowRight")
     page.locator("#set-name").wait_for()
-    assert "ata file of the folder" in page.locator("[data-setting='data.path'] .wrong-said").inner_text()
+    assert "no such file" in page.locator("[data-setting='data.path'] .wrong-said").inner_text()
     page.select_option("[id='set-data.path']", "data/rows-edited.jsonl")
     page.locator("[id='set-train.batch_size']").fill("-4")
     page.locator("[data-setting='train.batch_size'] .wrong-said", has_text="greater than 0").wait_for()

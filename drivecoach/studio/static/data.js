@@ -269,7 +269,7 @@ export async function open(view, context) {
         const isLong = !cell.values.length && (value.length > 8 || laid.form !== "fields");
         let input;
         if (cell.values.length && !cell.several) input = choice({}, [...new Set(["", ...cell.values, value])], value);
-        else if (isLong || cell.several) input = el("textarea", { rows: Math.min(6, 1 + Math.floor(value.length / 70)) });
+        else if (isLong || cell.several) input = el("textarea", { rows: Math.min(8, Math.max(value.split("\n").length, 1 + Math.floor(value.length / 70))) });
         else input = el("input", {});
         if (input.tagName !== "SELECT") input.value = value;
         if (cell.several) input.title = cell.values.join("；");

@@ -96,6 +96,9 @@ export async function open(view, context) {
     put(draft.settings, path, value);
     if (path === "base.source" || byPath[path].kind === "section") form();
     draft.saved = null;
+    closing();
+    place.cost.replaceChildren(); // it is of the recipe as it was saved
+    place.job.replaceChildren();
     kept();
     buttons();
     clearTimeout(timer);

@@ -223,7 +223,7 @@ export async function open(view, context) {
       draft.saved = recipe;
       if (!folder.recipes.includes(recipe)) folder.recipes.push(recipe);
       kept();
-      place.said.replaceChildren(el("p", { class: "notice" }, text("p-saved", { recipe })));
+      place.said.replaceChildren(el("p", { class: "notice good", role: "status" }, text("p-saved", { recipe })));
       buttons();
       await look();
     } catch (error) { place.said.replaceChildren(context.problem(error)); }

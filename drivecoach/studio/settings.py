@@ -24,6 +24,7 @@ class Setting(BaseModel):
     choices: list[str] = []
     optional: bool
     """Whether it may be null."""
+    required: bool
     default: Any
     least: float | None = None
     above: float | None = None
@@ -90,6 +91,7 @@ def _setting(section: type[BaseModel], name: str, before: str, schema: dict[str,
         kind=kind,
         choices=choices,
         optional=len(kept) < len(options),
+        required=field.is_required(),
         default=None if field.is_required() else to_jsonable_python(field.get_default(call_default_factory=True)),
         least=one.get("minimum"),
         above=one.get("exclusiveMinimum"),

@@ -135,7 +135,9 @@ class _Tab:
             held_by=str(writer) if writer else None,
             job=job.to_json() if job else None,
         )
-        if progress := read_progress(folder / "train"):
+        if training and training.finished:
+            found.step = found.steps = training.steps
+        elif progress := read_progress(folder / "train"):
             found.step, found.steps = progress.step, progress.steps
             if is_running and (rate := progress.rate):
                 found.rate, found.left = rate, (progress.steps - progress.step) / rate

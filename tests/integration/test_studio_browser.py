@@ -27,7 +27,7 @@ base:
   nano: {hidden_size: 32, layers: 1, heads: 1, kv_heads: 1, head_dim: 16, intermediate_size: 32}
 train:
   lora: null
-  max_steps: 240
+  max_steps: 100
   batch_size: 4
   learning_rate: 3.0e-3
   warmup_steps: 2
@@ -96,7 +96,7 @@ def test_a_whole_tuning(browser: Any, tmp_path: Path) -> None:
     page.locator("#step-data").focus()
     page.keyboard.press("ArrowRight")
     page.locator("#set-name").wait_for()
-    assert "ata file of the folder" in page.locator("[data-setting='data.path'] .wrong-said").inner_text()
+    assert "no such file" in page.locator("[data-setting='data.path'] .wrong-said").inner_text()
     page.select_option("[id='set-data.path']", "data/rows-edited.jsonl")
     page.locator("[id='set-train.batch_size']").fill("-4")
     page.locator("[data-setting='train.batch_size'] .wrong-said", has_text="greater than 0").wait_for()
@@ -131,7 +131,7 @@ def test_a_whole_tuning(browser: Any, tmp_path: Path) -> None:
     page = opened.page
     page.get_by_text("Trained, exported and scored").wait_for()
     assert page.locator(".chart path.loss").count() == 1
-    assert page.locator("#figure-step dd").inner_text().startswith("240")
+    assert page.locator("#figure-step dd").inner_text().startswith("100")
     inside(page)
     for tab in ("data", "plan"):
         opened.press(f"#step-{tab}")

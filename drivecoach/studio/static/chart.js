@@ -1,22 +1,28 @@
 // The curves of a training as SVG of our own: losses on a logarithmic scale, exact match on one of 0 to 100%.
 import { el, svg } from "/web/dom.js";
 
-const WIDTH = 900;
-const HEIGHT = 280;
-const EDGE = { left: 46, right: 46, top: 12, bottom: 26 };
-const IN = { width: WIDTH - EDGE.left - EDGE.right, height: HEIGHT - EDGE.top - EDGE.bottom };
+const HEIGHT = 260;
+const EDGE = { left: 46, right: 42, top: 12, bottom: 26 };
 
 /** Puts a chart with its legend into `place`; `show(curves, steps)` draws it anew. */
 export function chart(place, text) {
   const legend = el("div", { class: "legend" });
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", tabindex: "0" });
+  const drawing = svg("svg", { height: HEIGHT, role: "img", tabindex: "0" });
   const box = el("div", { class: "chart" }, drawing);
   place.append(legend, box);
   let curves = [];
   let most = 1;
   let reading = null; // the step that is read off; null: the last one
+  let width = 800; // in pixels, so that texts are as large on a phone
 
-  const x = (step) => EDGE.left + IN.width * step / most;
+  const inside = () => width - EDGE.left - EDGE.right;
+  const x = (step) => EDGE.left + inside() * step / most;
+  const tall = HEIGHT - EDGE.top - EDGE.bottom;
+  new ResizeObserver(() => {
+    if (!box.clientWidth || box.clientWidth === width) return;
+    width = box.clientWidth;
+    show(curves, most);
+  }).observe(box);
 
   function losses() {
     const all = curves.filter((one) => one.name !== "eval_exact_match").flatMap((one) => one.points.map(([, value]) => value)).filter((value) => value > 0);
@@ -31,20 +37,21 @@ export function chart(place, text) {
     place.hidden = !curves.length;
     if (!curves.length) return;
     const [low, high] = losses();
-    const yLoss = (value) => EDGE.top + IN.height * (high - Math.log10(Math.max(value, 10 ** low))) / (high - low);
-    const yShare = (value) => EDGE.top + IN.height * (1 - value);
+    const yLoss = (value) => EDGE.top + tall * (high - Math.log10(Math.max(value, 10 ** low))) / (high - low);
+    const yShare = (value) => EDGE.top + tall * (1 - value);
     const parts = [];
     for (const value of [10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001]) {
       if (Math.log10(value) <= high && Math.log10(value) >= low && (high - low < 1.6 || String(value).replace(/[0.]/g, "") === "1")) {
-        parts.push(svg("line", { class: "grid-line", x1: EDGE.left, x2: WIDTH - EDGE.right, y1: yLoss(value), y2: yLoss(value) }),
+        parts.push(svg("line", { class: "grid-line", x1: EDGE.left, x2: width - EDGE.right, y1: yLoss(value), y2: yLoss(value) }),
           svg("text", { x: EDGE.left - 8, y: yLoss(value) + 4, "text-anchor": "end" }, String(value)));
       }
     }
     const hasShare = curves.some((one) => one.name === "eval_exact_match");
-    for (const value of hasShare ? [0, 0.5, 1] : []) parts.push(svg("text", { x: WIDTH - EDGE.right + 8, y: yShare(value) + 4 }, `${100 * value}%`));
-    for (let part = 0; part <= 4; part += 1) {
-      const step = Math.round(most * part / 4);
-      if (part === 0 || step !== Math.round(most * (part - 1) / 4)) parts.push(svg("text", { x: x(step), y: HEIGHT - 6, "text-anchor": "middle" }, String(step)));
+    for (const value of hasShare ? [0, 0.5, 1] : []) parts.push(svg("text", { x: width - EDGE.right + 8, y: yShare(value) + 4 }, `${100 * value}%`));
+    const marks = width < 500 ? 2 : 4;
+    for (let part = 0; part <= marks; part += 1) {
+      const step = Math.round(most * part / marks);
+      if (part === 0 || step !== Math.round(most * (part - 1) / marks)) parts.push(svg("text", { x: x(step), y: HEIGHT - 6, "text-anchor": "middle" }, String(step)));
     }
     for (const curve of curves) {
       const y = curve.name === "eval_exact_match" ? yShare : yLoss;
@@ -73,8 +80,7 @@ export function chart(place, text) {
 
   drawing.addEventListener("pointermove", (event) => {
     const seen = drawing.getBoundingClientRect();
-    const at = (event.clientX - seen.left) / seen.width * WIDTH;
-    reading = Math.max(0, Math.round((at - EDGE.left) / IN.width * most));
+    reading = Math.max(0, Math.round((event.clientX - seen.left - EDGE.left) / inside() * most));
     read();
   });
   drawing.addEventListener("pointerleave", () => { reading = null; read(); });

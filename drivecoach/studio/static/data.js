@@ -102,7 +102,7 @@ export async function open(view, context) {
           const refused = Object.values(result.refused).reduce((sum, one) => sum + one, 0);
           folder = await context.workspace();
           await pick({ file: `${result.folder}/pairs.jsonl`, domain: `${result.folder}/schema.py` });
-          place.said.replaceChildren(el("p", { class: "notice" }, text("d-proposed", { folder: result.folder, pairs: number(result.pairs), refused: number(refused) })));
+          place.said.replaceChildren(el("p", { class: "notice good", role: "status" }, text("d-proposed", { folder: result.folder, pairs: number(result.pairs), refused: number(refused) })));
         }));
       } catch (error) { work.replaceChildren(context.problem(error)); }
     });
@@ -191,7 +191,7 @@ export async function open(view, context) {
     try {
       const made = await api("/api/data/save", { file: at.file, domain: at.domain });
       await arrived(made.file);
-      place.said.replaceChildren(el("p", { class: "notice" }, text("d-saved", { file: made.file, rows: number(made.rows) })));
+      place.said.replaceChildren(el("p", { class: "notice good", role: "status" }, text("d-saved", { file: made.file, rows: number(made.rows) })));
     } catch (error) { report(error); }
   }
 
@@ -226,7 +226,7 @@ export async function open(view, context) {
     const any = refused + warned > 0;
     place.result.replaceChildren(
       facts([text("d-count-rows"), number(found.rows)], [text("d-count-good"), number(found.accepted)], [text("d-count-refused"), number(refused)], [text("d-count-warned"), number(warned)]),
-      any ? filter : el("p", { class: "notice" }, text("d-clean", { rows: number(found.rows) })),
+      any ? filter : el("p", { class: "notice good" }, text("d-clean", { rows: number(found.rows) })),
       ...found.findings.map((one, place_) => row(one.laid, one, place_ < 2)));
     const turning = pager(at.start + PAGE < found.found, found.found);
     if (turning) place.result.append(turning);
@@ -269,7 +269,7 @@ export async function open(view, context) {
         const isLong = !cell.values.length && (value.length > 8 || laid.form !== "fields");
         let input;
         if (cell.values.length && !cell.several) input = choice({}, [...new Set(["", ...cell.values, value])], value);
-        else if (isLong || cell.several) input = el("textarea", { rows: Math.min(6, 1 + Math.floor(value.length / 70)) });
+        else if (isLong || cell.several) input = el("textarea", { rows: Math.min(8, Math.max(value.split("\n").length, 1 + Math.floor(value.length / 70))) });
         else input = el("input", {});
         if (input.tagName !== "SELECT") input.value = value;
         if (cell.several) input.title = cell.values.join("；");

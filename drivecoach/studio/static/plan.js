@@ -2,7 +2,7 @@
 import { el } from "/web/dom.js";
 import { language } from "/web/language.js";
 import { bytes, choice, duration, facts, field, marked, number, working } from "/studio/parts.js";
-import { named, said, texts as settingTexts } from "/studio/settings.js";
+import { inWords, named, said, texts as settingTexts } from "/studio/settings.js";
 
 const own = {
   zh: {
@@ -17,7 +17,7 @@ const own = {
     "p-lead": "Start from a recipe and change what differs. Each setting says what it means, and what is wrong with it as you type. What is saved is an ordinary recipe in YAML, which the command line takes as it is.",
     "p-recipe": "Start from a recipe", "p-mine": "In the folder", "p-shipped": "Shipped", "p-main": "Main settings", "p-all": "All other settings",
     "p-save": "Save the recipe", "p-replace": "Replace the recipe of this name", "p-saved": "Saved as {recipe}", "p-yaml": "The recipe as YAML", "p-cost": "What it will take", "p-cost-what": "A few steps are tried on this machine; nothing is trained.",
-    "p-estimate": "Estimate", "p-train": "Train →", "p-why-faults": "{count} settings are wrong", "p-why-save": "Save the recipe first", "p-default": "default {value}", "p-own-default": "default: not set", "p-none": "(not set)",
+    "p-estimate": "Estimate", "p-train": "Train →", "p-why-faults": "Settings that are wrong: {count}", "p-why-save": "Save the recipe first", "p-default": "default {value}", "p-own-default": "default: not set", "p-none": "(not set)",
     "p-parameters": "Parameters", "p-trained": "{share} trained", "p-rows": "Rows to train on", "p-too-long": "{count} too long", "p-steps": "Steps", "p-tokens": "{count} tokens an epoch", "p-time": "Training", "p-per-step": "{seconds} s a step", "p-memory": "Peak memory", "p-disk": "Disk", "p-free": "{size} free", "p-download": "Download", "p-nothing": "nothing", "p-unknown": "cannot be asked", "p-no-probe": "the model does not fit into memory",
     "p-tight": "The disk is too small: {need} wanted, {free} free.", "p-draft": "Changes are not saved yet",
   },
@@ -96,6 +96,9 @@ export async function open(view, context) {
     put(draft.settings, path, value);
     if (path === "base.source" || byPath[path].kind === "section") form();
     draft.saved = null;
+    closing();
+    place.cost.replaceChildren(); // it is of the recipe as it was saved
+    place.job.replaceChildren();
     kept();
     buttons();
     clearTimeout(timer);
@@ -127,8 +130,8 @@ export async function open(view, context) {
   function setting(one) {
     const value = at(draft.settings, one.path);
     const id = `set-${one.path}`;
-    const unset = one.default === null ? text("p-own-default") : text("p-default", { value: typeof one.default === "object" ? JSON.stringify(one.default) : String(one.default) });
-    const help = el("span", { class: "help", id: `${id}-help` }, ...marked(said(one, language())), one.kind === "section" ? "" : ` · ${unset}`);
+    const unset = one.required ? "" : one.default === null ? text("p-own-default") : text("p-default", { value: typeof one.default === "object" ? JSON.stringify(one.default) : String(one.default) });
+    const help = el("span", { class: "help", id: `${id}-help` }, ...marked(said(one, language())), one.kind === "section" || !unset ? "" : ` · ${unset}`);
     const wrong = el("span", { class: "wrong-said", id: `${id}-wrong`, role: "status" });
     const attributes = { id, "aria-describedby": `${id}-help ${id}-wrong` };
     let input;
@@ -193,7 +196,7 @@ export async function open(view, context) {
     for (const fault of faults) {
       const within = fault.allowed.match(/(?:[a-z]+\.)+[a-z_]+/)?.[0]; // what does not fit together names the setting
       const box = [fault.where, within].map((path) => path && view.querySelector(`[data-setting="${CSS.escape(path)}"]`)).find(Boolean);
-      const what = fault.allowed.includes("should match pattern") ? text("s-pattern") : fault.allowed;
+      const what = inWords(fault.allowed, language());
       if (box) {
         box.classList.add("wrong");
         box.querySelector(".wrong-said").textContent = what;
@@ -207,8 +210,8 @@ export async function open(view, context) {
   function buttons() {
     const wrong = faults.length ? text("p-why-faults", { count: faults.length }) : "";
     context.buttonWhy(save, wrong);
-    for (const button of [estimate, train]) context.buttonWhy(button, draft.saved ? "" : text("p-why-save"));
-    train.classList.toggle("primary", Boolean(draft.saved));
+    for (const button of [estimate, train]) context.buttonWhy(button, wrong || (draft.saved ? "" : text("p-why-save")));
+    train.classList.toggle("primary", Boolean(draft.saved) && !wrong);
     save.classList.toggle("primary", !draft.saved);
   }
 
@@ -220,7 +223,7 @@ export async function open(view, context) {
       draft.saved = recipe;
       if (!folder.recipes.includes(recipe)) folder.recipes.push(recipe);
       kept();
-      place.said.replaceChildren(el("p", { class: "notice" }, text("p-saved", { recipe })));
+      place.said.replaceChildren(el("p", { class: "notice good", role: "status" }, text("p-saved", { recipe })));
       buttons();
       await look();
     } catch (error) { place.said.replaceChildren(context.problem(error)); }

@@ -55,8 +55,8 @@ const ZH = {
   "export.num_predict": ["答案长度", "答案的最大词元数。"],
 };
 export const texts = {
-  zh: { "group-data": "数据", "group-chat": "对话", "group-base": "基座", "group-train": "训练", "group-export": "导出", "group-evaluate": "评分", "group-refine": "精修", "s-pattern": "只能用字母、数字和 . _ -，以字母或数字开头，最多 64 个字符" },
-  en: { "group-data": "Data", "group-chat": "Chat", "group-base": "Base", "group-train": "Training", "group-export": "Export", "group-evaluate": "Scores", "group-refine": "Refinement", "s-pattern": "letters, digits and . _ - after a first letter or digit, 64 at most" },
+  zh: { "group-data": "数据", "group-chat": "对话", "group-base": "基座", "group-train": "训练", "group-export": "导出", "group-evaluate": "评分", "group-refine": "精修" },
+  en: { "group-data": "Data", "group-chat": "Chat", "group-base": "Base", "group-train": "Training", "group-export": "Export", "group-evaluate": "Scores", "group-refine": "Refinement" },
 };
 const EN = { "train.lora": "Train an adapter (LoRA)", "data.path": "Data file", "data.validation": "Held out for validation", "data.test": "Held out for the test", "base.source": "Base from", "base.name": "Base model", "train.lora.r": "LoRA rank", "train.lora.alpha": "LoRA alpha", "export.name": "Name of the model", "export.quantizations": "GGUF files" };
 
@@ -70,4 +70,24 @@ export function named(setting, language) {
 /** What a setting means. */
 export function said(setting, language) {
   return (language === "zh" && ZH[setting.path]?.[1]) || setting.text;
+}
+
+const WORDS = [
+  [/should match pattern/, "letters, digits and . _ - after a first letter or digit, 64 at most", "只能用字母、数字和 . _ -，以字母或数字开头，最多 64 个字符"],
+  [/^Input should be greater than or equal to (.+)$/, "at least $1", "不小于 $1"],
+  [/^Input should be greater than (.+)$/, "greater than $1", "应大于 $1"],
+  [/^Input should be less than or equal to (.+)$/, "at most $1", "不大于 $1"],
+  [/^Input should be less than (.+)$/, "less than $1", "应小于 $1"],
+  [/^Input should be a valid (?:integer|number).*$/, "a number", "应为数字"],
+  [/^Input should be a valid string.*$/, "a text", "应为文字"],
+  [/^a data file of the folder$/, "there is no such file in the folder: choose one", "工作目录里没有这个文件，请另选"],
+  [/^a Python file of the folder$/, "there is no such Python file in the folder", "工作目录里没有这个 Python 文件"],
+  [/^a value$/, "it is needed", "必须填写"],
+];
+
+/** What is allowed in a setting, as a person says it. */
+export function inWords(allowed, language) {
+  const [found, en, zh] = WORDS.find(([one]) => one.test(allowed)) ?? [];
+  if (!found) return allowed;
+  return found.source.startsWith("^") ? allowed.replace(found, language === "zh" ? zh : en) : language === "zh" ? zh : en;
 }

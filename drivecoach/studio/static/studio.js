@@ -59,7 +59,10 @@ function repeat(look, every = POLL) {
   let timer = 0;
   async function once() {
     let more = true;
-    try { more = await look(() => ended); } catch (error) { if (!(error instanceof TypeError || error.status === 401)) throw error; }
+    try { more = await look(() => ended); } catch (error) {
+      more = error instanceof TypeError || error.status === 401; // it may be reached again
+      if (!more) { byId("lost").hidden = false; byId("lost").textContent = error.message; }
+    }
     if (!ended && more !== false) timer = setTimeout(once, document.hidden ? 4 * every : every);
   }
   once();
@@ -83,7 +86,7 @@ function watchJob(id, callback) {
 function command(text) {
   const copy = el("button", { type: "button", class: "quiet-button copy" }, t("copy"));
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text);
+    try { await navigator.clipboard.writeText(text); } catch { getSelection().selectAllChildren(copy.previousElementSibling); return; }
     copy.textContent = t("copied");
     setTimeout(() => { copy.textContent = t("copy"); }, 1500);
   });

@@ -15,14 +15,14 @@ from drivecoach.config.shipped import shipped_recipes
 from drivecoach.domains.load import DOMAINS
 from drivecoach.errors import DrivecoachError
 from drivecoach.serve.middleware import LocalHost, Origin
-from drivecoach.studio import data, plan, train, upload
+from drivecoach.studio import ask, data, plan, proof, ship, train, upload
 from drivecoach.studio.endpoints import Asked, get, post, refused
 from drivecoach.studio.jobs import Jobs
 from drivecoach.studio.token import Token
 from drivecoach.studio.workspace import DATA_ENDINGS, DOMAINS_FOLDER, RECIPES, Workspace
 from drivecoach.web import STATIC, Files, Pages
 
-TABS = (data, plan, train)
+TABS = (data, plan, train, proof, ask, ship)
 """The tabs in the order of the page: each a module with `routes` here, and one of the same name in ``static/``."""
 
 

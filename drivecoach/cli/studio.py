@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +43,7 @@ def studio(
         address = f"http://127.0.0.1:{actual}/?token={token}"
         show.stdout.print(f"studio on {workspace.folder} (Ctrl-C stops)", markup=False)
         show.stdout.print(address, markup=False, soft_wrap=True)
-        if not no_open:
+        if not no_open and _has_screen():
             webbrowser.open(address)
         try:
             uvicorn.Server(config).run(sockets=[listener])
@@ -51,3 +53,8 @@ def studio(
         running = len([job for job in jobs.jobs() if job.state == "running"])
         still = f"; {running} of its commands still run, and go on" if running else ""
         show.stderr.print(f"stopped{still}", markup=False)
+
+
+def _has_screen() -> bool:
+    """Whether a browser would have a window: elsewhere one for terminals could take this very terminal."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

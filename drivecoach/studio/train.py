@@ -138,9 +138,10 @@ class _Tab:
         if training and training.finished:
             found.step = found.steps = training.steps
         elif progress := read_progress(folder / "train"):
-            found.step, found.steps = progress.step, progress.steps
+            logged = max((curve.points[-1][0] for curve in found.curves), default=0)  # may be ahead of the last note
+            found.step, found.steps = max(progress.step, logged), progress.steps
             if is_running and (rate := progress.rate):
-                found.rate, found.left = rate, (progress.steps - progress.step) / rate
+                found.rate, found.left = rate, (found.steps - found.step) / rate
         return found
 
     def _job(self, run: str) -> Job | None:

@@ -96,7 +96,7 @@ function command(text) {
 
 /** What was refused: what is wrong, each fault, and what helps. */
 function problem(error) {
-  const faults = (error.faults ?? []).map((one) => el("li", {}, el("code", {}, one.where), `: ${one.found} (${one.allowed})`));
+  const faults = (error.faults ?? []).map((one) => (one.where ? el("li", {}, el("code", {}, one.where), `: ${one.found} (${one.allowed})`) : el("li", {}, one.found)));
   return el("div", { class: "notice grave", role: "alert" }, el("p", {}, error.message),
     faults.length ? el("ul", {}, ...faults) : null, error.hint ? el("p", { class: "small" }, error.hint) : null);
 }
@@ -104,7 +104,8 @@ function problem(error) {
 /** What a job said that went wrong. */
 function failure(job) {
   const said = job.messages.match(/error: ([\s\S]*?)\n(?:hint: ([\s\S]*?))?$/);
-  return said ? problem({ message: said[1].trim(), hint: (said[2] ?? "").trim() }) : problem({ message: `${t(job.state)} (${job.code ?? "?"})`, hint: job.messages.trim().slice(-800) });
+  const [message, ...faults] = said ? said[1].trim().split(/\n\s*- /) : [];
+  return said ? problem({ message, faults: faults.map((found) => ({ found })), hint: (said[2] ?? "").trim() }) : problem({ message: `${t(job.state)} (${job.code ?? "?"})`, hint: job.messages.trim().slice(-800) });
 }
 
 function buttonWhy(button, why) {

@@ -103,6 +103,20 @@ def test_a_zip_bomb_does_not_stay(client: TestClient, workspace: Workspace, monk
     assert [*(workspace.folder / "data").iterdir()] == []
 
 
+def test_a_parquet_file_of_too_many_cells_does_not_stay(
+    client: TestClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(upload, "CELLS", 100_000)
+    packed = io.BytesIO()
+    parquet.write_table(arrow.table({"input": ["a"] * 60_000, "output": ["b"] * 60_000}), packed)
+    assert len(packed.getvalue()) < 10_000
+    answer = client.post("/api/files/many.parquet", content=packed.getvalue())
+    assert answer.status_code == 400 and "60,000 rows of 2 columns" in answer.json()["error"]
+    assert client.post("/api/files/no.parquet", content=b"PAR1PAR1").status_code == 400
+    assert [*(workspace.folder / "data").iterdir()] == []
+
+
 def test_a_request_of_another_form_is_refused_in_words(client: TestClient) -> None:
     for body in (b"{", b"[]", b'{"file": 1}', b'{"file": "a", "more": 1}', b"\xff"):
         answer = client.post("/api/data/check", content=body)

@@ -32,9 +32,15 @@ class Holder(BaseModel):
         return f"process {self.pid} on {self.host} since {self.since}, {self.command}"
 
 
+_ANOTHER_NAME = "wait until it is done; to train beside it, take another name: --set name=OTHER"
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, which is made, for writing. Raises StorageError that says who holds it already."""
+def locked(folder: Path, hint: str = _ANOTHER_NAME) -> Iterator[None]:
+    """Hold ``folder``, which is made, for writing. Raises StorageError that says who holds it already.
+
+    ``hint``: what helps then.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / LOCK).open("a+", encoding="utf-8")
@@ -47,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
         if not _lock(stream):
             raise StorageError(
                 f"{folder} is in use by {_read(folder) or 'another process'}",
-                hint="wait until it is done; to train beside it, take another name: --set name=OTHER",
+                hint=hint,
             )
         _write(stream, _myself().model_dump_json())
         try:

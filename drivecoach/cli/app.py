@@ -43,6 +43,7 @@ VERBS = {
     "live": "live:live",
     "drive": "drive:drive",
     "serve": "serve:serve",
+    "studio": "studio:studio",
 }
 """A verb to its module in this package and its function there, or its Typer app where it has verbs of its own."""
 
@@ -98,6 +99,8 @@ def main(app: Callable[[], object]) -> None:
         if not error.name or error.name.partition(".")[0] == "drivecoach":
             raise
         _fail(f"this needs the Python package {error.name}, which is not installed", "pip install 'drivecoach[train]'")
+    except MemoryError:
+        _fail("there is not enough memory for this", "end other programs, or give it less: fewer or shorter rows")
     except Exception as error:
         if _disk_is_full(error):
             hint = "free some space and run the same command again; finished stages are kept"

@@ -66,7 +66,8 @@ def plan(
     if as_json:
         show.as_json(made)
         return
-    show.table(f"plan: {run.recipe.name}", {**_rows(made), "disk free": f"{free_disk(runs) / 1024**3:.0f} GiB"})
+    disk = f"{_size(made.disk_bytes)} at most, {_size(free_disk(runs))} free"
+    show.table(f"plan: {run.recipe.name}", {**_rows(made), "disk": disk})
 
 
 def _rows(made: Plan) -> dict[str, str]:
@@ -93,4 +94,3 @@ def _rows(made: Plan) -> dict[str, str]:
 
 def _size(count: float) -> str:
     return f"{count / 1024**3:.2f} GiB" if count >= 1024**3 else f"{count / 1024**2:.1f} MiB"
-

@@ -167,8 +167,8 @@ def check(
             {
                 "rows": counts["rows"],
                 "accepted": counts["accepted"],
-                "refused": [_brief(row) for row in refusals],
-                "warnings": [_brief(row) for row in warnings],
+                "refused": [{**_brief(row), "fields": row.fields, "value": row.value} for row in refusals],
+                "warnings": [{**_brief(row), "value": row.value} for row in warnings],
             }
         )
     else:

@@ -28,6 +28,26 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
 
     if (named := shipped_recipes().get(str(path))) and not path.exists():
         path = named
+    raw = raw_recipe(path)
+    raw = with_files_beside(raw, path.parent if beside is None else beside)
+    own_name = raw.get("name")
+    for text in overrides or []:
+        _override(raw, text)
+    if raw.get("name") != own_name:
+        raw = _renamed(raw, overrides or [])
+    try:
+        recipe = Recipe.model_validate(raw)
+        return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
+    except ValidationError as error:
+        faults = faults_of(error)
+        origins = ", ".join(_origins(path, faults, overrides or []))
+        raise RecipeError(
+            f"{origins}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct {origins}"
+        ) from None
+
+
+def raw_recipe(path: Path) -> dict[str, Any]:
+    """What a recipe's file says, not yet checked. Raises RecipeError for one that cannot be read."""
     try:
         if (kind := not_regular(path)) not in ("", "a pipe"):
             raise RecipeError(f"cannot read recipe {path}: it is {kind}", hint="a recipe is a UTF-8 YAML file")
@@ -42,24 +62,10 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
         raise RecipeError(f"{path} is not valid YAML: {said}", hint="compare it with recipes/nano.yaml") from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} holds no settings", hint="compare it with recipes/nano.yaml")
-    raw = _placed(raw, path.parent if beside is None else beside)
-    own_name = raw.get("name")
-    for text in overrides or []:
-        _override(raw, text)
-    if raw.get("name") != own_name:
-        raw = _renamed(raw, overrides or [])
-    try:
-        recipe = Recipe.model_validate(raw)
-        return recipe.model_copy(update={"domain": placed(recipe.domain, Path())})
-    except ValidationError as error:
-        faults = [_fault(item) for item in error.errors()]
-        origins = ", ".join(_origins(path, faults, overrides or []))
-        raise RecipeError(
-            f"{origins}: {len(faults)} setting(s) are wrong", faults=faults, hint=f"correct {origins}"
-        ) from None
+    return raw
 
 
-def _placed(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+def with_files_beside(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The settings with the files that they name taken relative to ``folder``; what is no file stays as it is."""
 
     def beside(section: Any, key: str, *, local: bool = True) -> None:
@@ -106,6 +112,11 @@ def _renamed(raw: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     if not isinstance(export, dict) or given & {"export", "export.name"}:
         return raw
     return {**raw, "export": {key: value for key, value in export.items() if key != "name"}}
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """What is wrong with a recipe's settings, each at its key (``train.epochs``)."""
+    return [_fault(item) for item in error.errors()]
 
 
 def _fault(item: Any) -> Fault:

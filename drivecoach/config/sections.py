@@ -32,6 +32,7 @@ class SourceConfig(_Section):
     path: str
     """A file (JSON, JSONL, CSV, TSV, XLSX, Parquet), or the id of a data set on the hub or ModelScope."""
     source: Literal["local", "hub", "modelscope"] = "local"
+    """``local``: a file; ``hub``: Hugging Face; ``modelscope``: ModelScope."""
     subset: str | None = None
     """The configuration of a data set that has several."""
     split: str = "train"
@@ -57,7 +58,9 @@ class DataConfig(SourceConfig):
     mix: list[SourceConfig] = []
     """Several sources instead of ``path``, each with its ``share``."""
     validation: Share = 0.1
+    """Share of the rows that is held out to see during the training whether it gets better."""
     test: Share = 0.1
+    """Share of the rows that is held out for the scores alone."""
     fraction: float = Field(1.0, gt=0, le=1)
     """Use this share of the accepted rows (for a quick run), chosen by a hash of the input."""
     refused: Literal["stop", "drop"] = "stop"
@@ -93,6 +96,7 @@ class ChatConfig(_Section):
     """
 
     thinking: Literal["strip", "keep", "mixed"] = "strip"
+    """``strip``: the answer alone is learned; ``keep``: its reasoning too; ``mixed``: both ways."""
     thinking_share: float = Field(0.5, ge=0, le=1)
     """``mixed``: of the rows that hold reasoning, the share that is taught with it."""
     system: str | None = None
@@ -127,6 +131,7 @@ class BaseConfig(_Section):
     """The model that is tuned: from the Hugging Face hub, ModelScope, a local folder, or ``nano`` (from scratch)."""
 
     source: Literal["hub", "modelscope", "local", "nano"]
+    """``nano``: a small model trained from scratch; the others name a pretrained one."""
     name: str | None = None
     """Repository id (``Qwen/Qwen3-0.6B``) or folder; not used by ``nano``."""
     revision: str | None = None
@@ -143,8 +148,11 @@ class LoraConfig(_Section):
     """Low-rank adapter settings, with the names PEFT uses."""
 
     r: int = Field(16, gt=0)
+    """The rank: a higher one learns more and needs more memory."""
     alpha: int = Field(16, gt=0)
+    """The scale of the adapter: as ``r``, or twice that."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapter that is left out at random while it is trained."""
     rslora: bool = False
     """Scale by alpha / sqrt(r) instead of alpha / r (rank-stabilised LoRA, arXiv 2312.03732)."""
     target_modules: list[str] = Field(
@@ -160,17 +168,25 @@ class TrainConfig(_Section):
     quantize: Literal["4bit"] | None = None
     """``4bit``: the frozen base is held in 4 bits while its adapter is trained (QLoRA); needs bitsandbytes."""
     lora: LoraConfig | None = LoraConfig()
+    """A small adapter beside the frozen base; null trains all weights."""
     epochs: float = Field(3, gt=0)
+    """How often every row is seen: too few learn too little, too many learn by heart."""
     max_steps: int | None = Field(None, gt=0)
     """Stop after this many optimizer steps, whatever ``epochs`` says."""
     batch_size: int = Field(16, gt=0)
+    """Rows in one pass through the model; fewer need less memory."""
     gradient_accumulation: int = Field(1, gt=0)
+    """Passes before the weights change: times ``batch_size``, the batch that counts."""
     learning_rate: float = Field(2e-4, gt=0)
+    """How far one step goes. A training that diverges wants a tenth of it."""
     min_learning_rate_ratio: float = Field(0.0, ge=0, lt=1)
     """The cosine ends at this share of ``learning_rate``."""
     warmup_steps: int = Field(10, ge=0)
+    """Steps in which the learning rate rises from 0."""
     weight_decay: float = Field(0.01, ge=0)
+    """Pulls weights towards 0, against learning by heart."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """Longer gradients are shortened to this."""
     adam_beta2: float = Field(0.999, gt=0, lt=1)
     optimizer: Literal["adamw_torch", "adamw_8bit", "muon"] = "adamw_torch"
     """``muon``: orthogonalised steps for the layers' matrices; learns from fewer rows where all weights are trained."""
@@ -180,10 +196,12 @@ class TrainConfig(_Section):
     auto_batch: bool = False
     """Find the largest batch that fits; batch_size times gradient_accumulation stays."""
     gradient_checkpointing: bool = False
+    """Less memory for more time."""
     max_length: int = Field(1024, gt=0)
     """Longest row in tokens, prompt and answer together; longer rows are refused, never cut."""
     seed: int = Field(3407, ge=0, lt=2**32)
     logging_steps: int = Field(10, gt=0)
+    """Every so many steps the loss is noted."""
     checkpoint_steps: int = Field(200, gt=0)
     """Every so many steps a checkpoint is written."""
     evaluate_every: int | None = Field(None, gt=0)
@@ -220,9 +238,13 @@ class ExportConfig(_Section):
     """The model's name for those who serve and ask it. Left out, it is the run's `name`; ``--set name=trial`` renames
     it with the run, so that a trial never takes the name of a model that is in use."""
     quantizations: list[Quantization] = Field(default=["f16", "q4_K_M"], min_length=1)
+    """In which precisions GGUF files are written; the last one is served."""
     temperature: float = Field(0.0, ge=0)
+    """0 gives the same answer every time."""
     num_ctx: int = Field(1024, gt=0)
+    """Tokens of prompt and answer together, where the model is served."""
     num_predict: int = Field(256, gt=0)
+    """Tokens of an answer at most."""
     parity_states: int = Field(100, gt=0)
     """So many states are answered by the merged model and by every file, to prove that they answer alike."""
     keep_merged: bool = True
@@ -287,6 +309,7 @@ class Recipe(_Section):
     """One tuning run, whole."""
 
     name: Name
+    """What the run is called; its folder is ``runs/NAME``."""
     domain: Reference = "driving"
     """A name, ``schema.py:domain``, or ``{input: state.schema.json, answer: contract.schema.json}``."""
     data: DataConfig

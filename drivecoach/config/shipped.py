@@ -14,3 +14,10 @@ def shipped_recipes() -> dict[str, Path]:
     built = _PACKAGE / "shipped/recipes"
     folder = built if built.is_dir() else _PACKAGE.parent / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def shipped_data() -> dict[str, Path]:
+    """Name to file: ``driving.json``, and whatever other pairs come with drivecoach."""
+    built = _PACKAGE / "shipped/datasets"
+    folder = built if built.is_dir() else _PACKAGE.parent / "datasets"
+    return {path.name: path for path in sorted(folder.glob("*.json*"))}

@@ -60,7 +60,17 @@ class Gathered(Measured):
 
 
 def gather(folder: Path) -> Gathered:
-    """All that is known of the run in ``folder``. Raises ModelError where there is no run."""
+    """All that is known of the run in ``folder``, and how its model answers some held-out inputs.
+
+    Raises ModelError where there is no run.
+    """
+    found = known(folder)
+    _add_examples(found)
+    return found
+
+
+def known(folder: Path) -> Gathered:
+    """All that is known of the run in ``folder`` without asking its model. Raises ModelError where there is no run."""
     found = Gathered(**vars(measured(folder)))
     found.facts = list(_facts(found.run))
     found.metrics = read_metrics(folder / "train" / METRICS)
@@ -68,7 +78,6 @@ def gather(folder: Path) -> Gathered:
         _add_map(found, found.certificate)
     elif found.figures is not None and (split := widest(found.figures)) is not None:
         _add_map_of_samples(found, split)
-    _add_examples(found)
     found.missing += _missing(found)
     return found
 
@@ -117,8 +126,7 @@ def _facts(run: Run) -> Iterator[tuple[Words, str]]:
 def _add_map(found: Gathered, certificate: Certificate) -> None:
     """The map of all inputs."""
     cells = {
-        (one.rule, one.item): Cell(one.rule, one.item, one.states, one.wrong, one.lowered)
-        for one in certificate.cells
+        (one.rule, one.item): Cell(one.rule, one.item, one.states, one.wrong, one.lowered) for one in certificate.cells
     }
     most = cases_a_cell(list(cells.values()))
     with suppress(OSError, ValueError):  # the counts stand without their examples
@@ -189,7 +197,7 @@ def _add_examples(found: Gathered) -> None:
     if not run.quantized.is_file():
         return
     try:
-        pairs = _various(found.domain, _held_out(run))
+        pairs = various(found.domain, held_out(run))
         with open_runtime(str(run.quantized)) as runtime, progress("report: examples", len(pairs)) as task:
             engine = Engine(runtime.generate, found.domain, guard="flag", asks=1)
             for pair, right in pairs:
@@ -211,7 +219,8 @@ def _add_examples(found: Gathered) -> None:
         found.missing.append(Missing(why, f"drivecoach export {found.folder}"))
 
 
-def _held_out(run: Run) -> list[Pair]:
+def held_out(run: Run) -> list[Pair]:
+    """The first rows that the run was not trained on; training rows where it held none out."""
     for name in ("test", "validation", "train"):
         with suppress(DataError):
             if pairs := list(islice(read_pairs(run.folder / "data" / f"{name}.jsonl"), 2000)):
@@ -219,7 +228,7 @@ def _held_out(run: Run) -> list[Pair]:
     return []
 
 
-def _various(domain: AnyDomain, pairs: Sequence[Pair]) -> list[tuple[Pair, Any]]:
+def various(domain: AnyDomain, pairs: Sequence[Pair]) -> list[tuple[Pair, Any]]:
     """Some pairs of each level in turn, a rule once, each with the dump of its right answer."""
     from drivecoach.chat.template import split
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from drivecoach.report.answers import Case
 
@@ -60,6 +61,15 @@ class Grid:
     reasons: Mapping[str, str]
     """A rule's reason, where it is known."""
 
+    @property
+    def failing(self) -> dict[int, dict[str, Any]]:
+        """The cells with wrong answers by their place, as a page's script reads them."""
+        return {
+            place: {**asdict(cell), "reason": self.reasons.get(cell.rule, "")}
+            for place, cell in enumerate(self.cells)
+            if cell.wrong
+        }
+
 
 def grid(cells: Sequence[Cell], reasons: Mapping[str, str], order: Sequence[str] = ()) -> Grid:
     """Lay the cells out: rules in the order of their ids, items in their domain's ``order``, as far as it is known."""
@@ -80,9 +90,7 @@ def cases_a_cell(cells: Sequence[Cell]) -> int:
     return max(1, min(SHOWN, ALL_SHOWN // max(1, sum(cell.wrong > 0 for cell in cells))))
 
 
-def _group(
-    name: str, rows: Mapping[str, Mapping[str, int]], items: Sequence[str], cells: Sequence[Cell]
-) -> Group:
+def _group(name: str, rows: Mapping[str, Mapping[str, int]], items: Sequence[str], cells: Sequence[Cell]) -> Group:
     here = [item for item in items if any(item in row for row in rows.values())]
     inside = [cells[place] for row in rows.values() for place in row.values()]
     return Group(

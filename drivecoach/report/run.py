@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def write(folders: Sequence[Path], target: Path) -> Path:
     _name_apart(runs)
     path = target / PAGE
     comparisons = list(_compared(runs))
-    data = {**_data(runs), "flips": [_flips(runs[0].domain, one) for one in comparisons]}
+    data = {**_data(runs), "flips": [flips_as_cases(runs[0].domain, one) for one in comparisons]}
     title = " · ".join(run.name for run in runs)
     page.write(path, page.render("report.html.jinja", title, data, comparisons=comparisons, **_shown(runs)))
     return path
@@ -45,7 +44,7 @@ def _compared(runs: Sequence[Gathered]) -> Iterator[Comparison]:
             yield compare(runs[0], run)
 
 
-def _flips(domain: AnyDomain, found: Comparison) -> dict[str, Any]:
+def flips_as_cases(domain: AnyDomain, found: Comparison) -> dict[str, Any]:
     """The first flips to each side, as cases."""
     shown = {
         side: [
@@ -67,7 +66,7 @@ def _name_apart(runs: Sequence[Gathered]) -> None:
 
 def _data(runs: Sequence[Gathered]) -> dict[str, Any]:
     metrics = {run.name: run.metrics for run in runs}
-    rows = {"loss": metrics, "exact": metrics, "sweep": _sizes(runs), "risk": _risks(runs)}
+    rows = {"loss": metrics, "exact": metrics, "sweep": _sizes(runs), "risk": risks(runs)}
     drawn = {
         name: {language: spec for language in _LANGUAGES if (spec := make(rows[name], language)) is not None}
         for name, make in _CHARTS.items()
@@ -79,13 +78,7 @@ def _data(runs: Sequence[Gathered]) -> dict[str, Any]:
                 "fields": fields(run.domain),
                 "examples": run.examples,
                 "file": "verify/counterexamples.jsonl" if run.certificate else "evaluate/wrong.jsonl",
-                "cells": {
-                    place: {**asdict(cell), "reason": run.grid.reasons.get(cell.rule, "")}
-                    for place, cell in enumerate(run.grid.cells)
-                    if cell.wrong
-                }
-                if run.grid
-                else {},
+                "cells": run.grid.failing if run.grid else {},
             }
             for run in runs
         ],
@@ -115,7 +108,7 @@ def _shown(runs: Sequence[Gathered]) -> dict[str, Any]:
         ("facts", "Facts", "事实", True),
     ]
     return {
-        **_scores(runs),
+        **scores(runs),
         "runs": shown,
         "facts": list(rows.items()),
         "sections": [(id, en, zh) for id, en, zh, there in sections if there],
@@ -138,7 +131,7 @@ def _sizes(runs: Sequence[Gathered]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _risks(runs: Sequence[Gathered]) -> dict[str, list[dict[str, Any]]]:
+def risks(runs: Sequence[Gathered]) -> dict[str, list[dict[str, Any]]]:
     """Over every input where they were counted, else over the validation rows."""
     found = {}
     for run in runs:
@@ -159,7 +152,7 @@ def _has_speed(run: Gathered) -> bool:
     return run.sweep is not None or bool(run.figures and run.figures.speed)
 
 
-def _scores(runs: Sequence[Gathered]) -> dict[str, Any]:
+def scores(runs: Sequence[Gathered]) -> dict[str, Any]:
     """The figures, turned so that the runs stand beside each other in every split."""
     splits: dict[str, list[tuple[Gathered, SplitFigures]]] = {}
     parts: dict[tuple[str, bool], dict[str, Rate]] = {}

@@ -19,6 +19,8 @@ from drivecoach.train.rows import TokenRow, padded, token_rows
 
 _SAMPLE = 2000
 """Rows that are tokenized; the tokens of more are estimated from these."""
+_BITS = {"f16": 16.0, "q8_0": 8.5, "q6_K": 6.6, "q5_K_M": 5.7, "q4_K_M": 4.9, "q3_K_M": 3.9}
+"""Of a weight in a GGUF file, scales and the larger types of some tensors included."""
 _NEEDED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 
@@ -46,6 +48,8 @@ class Plan:
     """The model's weights as they are held while training."""
     optimizer_bytes: int
     """Gradients and Adam's two moments of what is trained, in 32 bits."""
+    disk_bytes: int
+    """What the run's folder holds at most: checkpoints, the fitted and the merged model, the GGUF files."""
     download: dict[str, int] | None
     """Files of the base that are not here yet, with their sizes; None when the hub cannot be asked."""
     probe: Probe | None
@@ -91,9 +95,17 @@ def plan(job: Job, steps: int) -> Plan:
         steps=total,
         weights_bytes=weights,
         optimizer_bytes=trained * 12,
+        disk_bytes=_disk(recipe, parameters, trained, dtype(settings).itemsize),
         download=_download(recipe.base),
         probe=probe,
     )
+
+
+def _disk(recipe: Recipe, parameters: int, trained: int, width: int) -> int:
+    """Three checkpoints while the third is written, each with two moments; then the models of the export."""
+    quantized = sum(_BITS[kind] for kind in recipe.export.quantizations) / 8
+    merged = width if recipe.export.keep_merged else 0
+    return round(3 * trained * (width + 8) + trained * width + parameters * (merged + quantized))
 
 
 def _shape(job: Job) -> tuple[Any, Any]:

@@ -4,39 +4,57 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from drivecoach.errors import TrainError
-from drivecoach.files import written_aside
+from drivecoach.files import write_json, written_aside
 from drivecoach.progress import Task
-from drivecoach.train.metrics import METRICS, read_metrics
+from drivecoach.train.metrics import METRICS, PROGRESS, TrainingProgress, read_metrics
 
 PLOT = "loss.png"
+_NOTED = 1.0
+"""Seconds between two notes of how far it is."""
 
 
 class Report(TrainerCallback):
-    """Moves ``task``, appends every logged value to ``metrics.jsonl`` in ``folder``, and draws the curves there."""
+    """Moves ``task``; in ``folder`` it appends to ``metrics.jsonl``, notes how far it is, and draws the curves."""
 
     def __init__(self, name: str, folder: Path, task: Task) -> None:
         self._name = name
         self._folder = folder
         self._metrics = folder / METRICS
         self._task = task
+        self._first = 0
+        self._began = self._told = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Say where it begins; drop metrics of steps that a resumed run will do again."""
         self._task.begin(state.global_step, state.max_steps)
         if not state.is_world_process_zero:
             return
+        self._first, self._began = state.global_step, time.monotonic()
+        self._note(state)
         kept = [line for line in read_metrics(self._metrics) if line["step"] <= state.global_step]
         self._metrics.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Say how far it is."""
         self._task.update(state.global_step)
+        is_time = time.monotonic() - self._told >= _NOTED or state.global_step >= state.max_steps
+        if is_time and state.is_world_process_zero:
+            self._note(state)
+
+    def _note(self, state: Any) -> None:
+        """Write how far it is beside the metrics, where another process can watch."""
+        self._told = time.monotonic()
+        noted = TrainingProgress(
+            step=state.global_step, steps=state.max_steps, first=self._first, seconds=self._told - self._began
+        )
+        write_json(self._folder / PROGRESS, noted.model_dump())
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Draw the curves anew: a person can look at them while the training goes on."""

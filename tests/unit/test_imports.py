@@ -52,6 +52,7 @@ ORDER = (
     "listing",
     "doctor",
     "generated",
+    "studio",
     "cli",
     "testing",
     "__main__",

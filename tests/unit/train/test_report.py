@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from drivecoach.progress import progress
+from drivecoach.train.metrics import read_progress
 
 pytest.importorskip("transformers")
 
@@ -40,7 +41,9 @@ def test_the_curves_are_drawn_anew_at_each_validation(tmp_path: Path) -> None:
             pictures.append((tmp_path / "loss.png").read_bytes())
     assert len(set(pictures)) == 4
     assert png_size(tmp_path / "loss.png") == (960, 540)
-    assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "metrics.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "metrics.jsonl", "progress.json"}
+    noted = read_progress(tmp_path)
+    assert noted is not None and (noted.first, noted.step, noted.steps) == (0, 40, 40)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["eval_exact_match"] for line in lines if "eval_exact_match" in line] == [0.25, 0.5, 0.75, 1.0]
 

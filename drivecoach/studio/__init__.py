@@ -1,0 +1,1 @@
+"""The page that tunes without code: a folder, commands that it starts and watches, and the tabs on top of them."""

@@ -24,8 +24,6 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
 
     Raises RecipeError with every fault found (unknown key, wrong type, value out of range).
     """
-    from drivecoach.config.parse import NOT_YAML, read, reason
-
     if (named := shipped_recipes().get(str(path))) and not path.exists():
         path = named
     raw = raw_recipe(path)
@@ -48,6 +46,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None, beside: Path | N
 
 def raw_recipe(path: Path) -> dict[str, Any]:
     """What a recipe's file says, not yet checked. Raises RecipeError for one that cannot be read."""
+    from drivecoach.config.parse import NOT_YAML, read, reason
+
     try:
         if (kind := not_regular(path)) not in ("", "a pipe"):
             raise RecipeError(f"cannot read recipe {path}: it is {kind}", hint="a recipe is a UTF-8 YAML file")

@@ -32,7 +32,7 @@ export function actionRow(context, action, { title, about, primary = false, star
     context.command(action.command));
   if (action.disabled) {
     const why = el("p", { class: "small because", id: `do-${action.id}-why` }, action.disabled[language()],
-      action.first ? el("span", {}, ` ${context.text("action-first")} `, el("code", {}, action.first)) : null);
+      action.first ? el("span", {}, context.text("action-first"), " ", el("code", {}, action.first)) : null);
     button.disabled = true;
     button.setAttribute("aria-describedby", why.id);
     row.querySelector(".action-line").after(why);
@@ -91,10 +91,10 @@ export function count(value) { return value === null || value === undefined ? "�
 export const texts = {
   zh: {
     "run": "运行", "runs-none": "还没有运行", "runs-none-why": "训练并导出一个模型之后，就能在这里评估、提问和发布。", "runs-plan": "去制定计划",
-    "action-first": "先运行", "job-progress": "进度", "job-busy": "这个运行的另一个命令正在执行，见上",
+    "action-first": "。先运行", "job-progress": "进度", "job-busy": "这个运行的另一个命令正在执行，见上",
   },
   en: {
     "run": "Run", "runs-none": "No run yet", "runs-none-why": "Once a model is trained and exported, it is proved, asked and shipped from here.", "runs-plan": "Plan a training",
-    "action-first": "First run", "job-progress": "Progress", "job-busy": "Another command of this run is at work: see above",
+    "action-first": ". First run", "job-progress": "Progress", "job-busy": "Another command of this run is at work: see above",
   },
 };

@@ -111,12 +111,15 @@ def test_answers_come_while_inputs_still_come(runtime: ScriptedRuntime) -> None:
     pulled = 0
 
     def slow() -> Iterator[Any]:
+        """The next one comes when those before it are answered."""
         nonlocal pulled
-        pulled = 0
+        pulled, before, limit = 0, len(runtime.asked), time.monotonic() + 60
         for state in STATES[:20]:
             pulled += 1
             yield state
-            time.sleep(0.03)
+            while len(runtime.asked) < before + pulled or runtime.working:
+                assert time.monotonic() < limit, "the answer never came"
+                time.sleep(0.001)
 
     async def ask(coach: Coach[Any, Any]) -> list[int]:
         return [pulled async for _ in coach.aask_many(slow())]

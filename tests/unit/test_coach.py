@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import subprocess
 import sys
 import threading
@@ -19,15 +18,12 @@ from drivecoach import Coach
 from drivecoach.domains.driving import DRIVING, Instruction
 from drivecoach.domains.text import TEXT
 from drivecoach.errors import AnswerError, InputError, ModelError, RecipeError, RuntimeFailure
+from tests.support.driving import states
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import ScriptedRuntime, right
 from tests.support.thermostat import THERMOSTAT, Action, Reading
 
-STATES = [
-    state
-    for state in itertools.islice(DRIVING.inputs(), 0, 290_000, 9000)
-    if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
-]
+STATES = [state for state in states(35) if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))]
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import os
 
 from hypothesis import settings
 
-# Tests run side by side: a worker's own matrices are too small to share among threads that wait for each other.
+# Tests run side by side: a thread that has nothing to do sleeps, instead of spinning on the core of another test, and
+# the matrices of tiny models are not worth sharing among threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shared machine with two cores stalls at times: how long an example took says nothing about the code.

@@ -34,8 +34,9 @@ $(VENV)/.tested: $(VENV)/.installed Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(UNSLOTH)
 	touch $@
 
+# Two at a time: much of a test is one thread's work. Whoever is done first takes over from the other.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # About an hour on two cores, which nothing else should use. OLLAMA_HOST names an Ollama to compare with.
 bench: $(VENV)/.tested

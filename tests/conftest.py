@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
+
+# Tests run side by side: a thread that has nothing to do sleeps, instead of spinning on the core of another test, and
+# the matrices of tiny models are not worth sharing among threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shared machine with two cores stalls at times: how long an example took says nothing about the code.
 settings.register_profile("drivecoach", deadline=None)

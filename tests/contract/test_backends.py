@@ -1,4 +1,4 @@
-"""One contract for every training backend, each really run, in its own process (Unsloth changes TRL)."""
+"""One contract for every training backend, each really run, Unsloth in a process of its own (it changes TRL)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ from drivecoach.train.backend import BACKENDS
 from tests.support.recipes import TINY, tiny_base, write_rows
 
 ROOT = Path(__file__).parents[2]
+Backends = tuple[tuple[str, str | None], ...]
+"""Names, each with what the base is quantized to."""
 
 DRIVER = """
 import json, sys
@@ -26,31 +29,38 @@ from pathlib import Path
 from drivecoach.config import ParentConfig, Recipe
 from drivecoach.pipeline import Run
 from drivecoach.stage import identity
-said = []
-run = Run(Path(sys.argv[1]), Recipe.model_validate_json(sys.argv[2]), said.append)
-run.save_recipe()
-run.prepare()
-class Broken(Exception): pass
 from drivecoach.train.backend import choose_backend
-choose_backend(run.recipe)
-from drivecoach.train.checkpoints import Seal
-whole = Seal.on_save
-def on_save(self, args, state, control, **rest):
-    whole(self, args, state, control, **rest)
-    raise Broken
-Seal.on_save = on_save
-try:
-    run.train()
-except Broken:
-    Seal.on_save = whole
-trained = run.train()
-parent = ParentConfig(run=str(run.folder), fingerprint=identity(run.folder / "train"))
-settings = {"max_steps": 1, "learning_rate": 1e-12, "warmup_steps": 0}
-recipe = run.recipe.model_copy(update={"parent": parent, "train": run.recipe.train.model_copy(update=settings)})
-child = Run(run.folder.with_name(run.folder.name + "-2"), recipe, said.append)
-child.prepare()
-results = {"child": child.train().model_dump(), "trained": trained.model_dump(), "exported": run.export().model_dump()}
-print(json.dumps({"said": said, **results, "unsloth": "unsloth" in sys.modules}))
+class Broken(Exception): pass
+
+def results(folder, recipe):
+    said = []
+    run = Run(folder, recipe, said.append)
+    run.save_recipe()
+    run.prepare()
+    choose_backend(run.recipe)
+    from drivecoach.train.checkpoints import Seal
+    whole = Seal.on_save
+    def on_save(self, args, state, control, **rest):
+        whole(self, args, state, control, **rest)
+        raise Broken
+    Seal.on_save = on_save
+    try:
+        run.train()
+    except Broken:
+        Seal.on_save = whole
+    trained = run.train()
+    parent = ParentConfig(run=str(run.folder), fingerprint=identity(run.folder / "train"))
+    settings = {"max_steps": 1, "learning_rate": 1e-12, "warmup_steps": 0}
+    recipe = run.recipe.model_copy(update={"parent": parent, "train": run.recipe.train.model_copy(update=settings)})
+    child = Run(run.folder.with_name(run.folder.name + "-2"), recipe, said.append)
+    child.prepare()
+    made = {"child": child.train(), "trained": trained, "exported": run.export()}
+    found = {name: result.model_dump() for name, result in made.items()}
+    return {"said": said, **found, "unsloth": "unsloth" in sys.modules}
+
+for folder, recipe in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    found = results(Path(folder), Recipe.model_validate_json(recipe))
+    Path(folder, "found.json").write_text(json.dumps(found), encoding="utf-8")
 """
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="drivecoach[qlora] is not installed")
@@ -65,30 +75,45 @@ CASES = [
     pytest.param("unsloth", None, marks=UNSLOTH),
     pytest.param("unsloth", "4bit", marks=[*UNSLOTH, needs_bitsandbytes]),
 ]
+PLAIN = (("nano", None), ("peft", None))
+WITH_UNSLOTH = (("unsloth", None), ("unsloth", "4bit"))[: 1 if find_spec("bitsandbytes") is None else 2]
+"""What is trained in one process."""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Backends], Path]:
+    """Trains with these backends in a process of their own, once, and gives the folder of their runs."""
     folder = tmp_path_factory.mktemp("backends")
     base = tiny_base("qwen3", folder / "base")
     rows = write_rows("messages", folder / "rows.jsonl")
-    recipe = [*TINY, f"base.name={base}", f"data.path={rows}", "export.quantizations=[f16]", "train.lora.dropout=0"]
-    return {"folder": folder, "recipe": recipe, "losses": {}}
+    tiny = [*TINY, f"base.name={base}", f"data.path={rows}", "export.quantizations=[f16]", "train.lora.dropout=0"]
+
+    @cache
+    def train(backends: Backends) -> Path:
+        words = []
+        for backend, quantize in backends:
+            settings = [*tiny, f"train.quantize={quantize or 'null'}"]
+            nano = ["base.source=nano", f"base.nano={NANO}", "train.lora=null"]
+            settings += nano if backend == "nano" else [f"train.backend={backend}"]
+            recipe = load_recipe(ROOT / "recipes/messages-jsonl.yaml", settings)
+            words += [str(folder / f"{backend}-{quantize}"), recipe.model_dump_json()]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
+        command = [sys.executable, "-c", DRIVER, *words]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return folder
+
+    return train
 
 
 @pytest.mark.parametrize(("backend", "quantize"), CASES)
-def test_a_backend_trains_resumes_and_is_exported(backend: str, quantize: str | None, made: dict[str, Any]) -> None:
+def test_a_backend_trains_resumes_and_is_exported(
+    backend: str, quantize: str | None, made: Callable[[Backends], Path]
+) -> None:
     pytest.importorskip("trl")
-    settings = [*made["recipe"], f"train.quantize={quantize or 'null'}"]
+    folder = made(WITH_UNSLOTH if backend == "unsloth" else PLAIN) / f"{backend}-{quantize}"
+    results = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     nano = backend == "nano"
-    settings += ["base.source=nano", f"base.nano={NANO}", "train.lora=null"] if nano else [f"train.backend={backend}"]
-    recipe = load_recipe(ROOT / "recipes/messages-jsonl.yaml", settings)
-    folder = made["folder"] / f"{backend}-{quantize}"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
-    command = [sys.executable, "-c", DRIVER, str(folder), recipe.model_dump_json()]
-    done = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads(done.stdout.splitlines()[-1])
     assert results["unsloth"] == (backend == "unsloth")
     assert "train: going on from step 2" in results["said"]
     trained = results["trained"]
@@ -107,12 +132,12 @@ def test_a_backend_trains_resumes_and_is_exported(backend: str, quantize: str | 
     assert same["messages-jsonl-f16.gguf"] >= 7 / 8  # of 8 held-out rows, one tie within rounding
     losses = [line["loss"] for line in _metrics(folder) if "loss" in line]
     assert len(losses) == 4
-    if nano:
+    if backend != "unsloth":
         return
-    made["losses"][backend] = losses
     # An adapter does nothing at first: the same rows, the same masks and the same order give the same first loss, but
     # for what 4 bits take off the base.
-    assert losses[0] == pytest.approx(made["losses"]["peft"][0], rel=2e-2 if quantize else 2e-3)
+    (first, *_) = [line["loss"] for line in _metrics(made(PLAIN) / "peft-None") if "loss" in line]
+    assert losses[0] == pytest.approx(first, rel=2e-2 if quantize else 2e-3)
 
 
 def _metrics(folder: Path) -> list[dict[str, float]]:

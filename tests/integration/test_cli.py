@@ -209,13 +209,17 @@ def test_generated_files_are_up_to_date_and_drift_is_seen(run: Run, tmp_path: Pa
     rows = pairs.read_text(encoding="utf-8").replace('"output": "<think>', '"output": "<think> ', 3)
     pairs.write_text(rows, encoding="utf-8")
     assert "datasets/driving.json: 3 of 7,799 rows changed" in run("refresh").out
-    assert run("refresh", "--check").code == 0
-    schema = tmp_path / "schemas" / "instruction.schema.json"
-    for content in (schema.read_bytes() + b" ", schema.read_bytes().replace(b"\n", b"\r\n"), b"\xff"):
-        schema.write_bytes(content)
-        drifted = run("refresh", "--check")
-        assert drifted.code == 1
-        assert "instruction.schema.json: changed" in drifted.err
+    assert pairs.read_bytes() == (ROOT / "datasets/driving.json").read_bytes()
+    first, second, third = (
+        tmp_path / name
+        for name in ("schemas/instruction.schema.json", "schemas/vehicle_state.schema.json", "docs/driving-rules.md")
+    )
+    first.write_bytes(first.read_bytes() + b" ")
+    second.write_bytes(second.read_bytes().replace(b"\n", b"\r\n"))
+    third.write_bytes(b"\xff")
+    drifted = run("refresh", "--check")
+    assert drifted.code == 1
+    assert all(f"{path.relative_to(tmp_path)}: changed" in drifted.err for path in (first, second, third))
 
 
 def test_the_schema_is_a_json_schema_that_takes_the_answers() -> None:

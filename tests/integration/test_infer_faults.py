@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from drivecoach.domains.driving import DRIVING
+from tests.support.driving import states
 from tests.support.fault_server import UNSAFE
 
 ROOT = Path(__file__).parents[2]
@@ -76,12 +77,12 @@ def servers() -> Iterator[list[FaultServer]]:
         server.kill()
 
 
-def make_states() -> list[Any]:
+def make_states(count: int) -> list[Any]:
     """States in which the unsafe answer does break an invariant."""
     unsafe = DRIVING.read_answer(UNSAFE)
-    chance = random.Random(4)
-    states = chance.sample(list(DRIVING.inputs()), 2 * DISTINCT)
-    return [state for state in states if DRIVING.violations(state, unsafe)][:DISTINCT]
+    found = [state for state in states(count * 4 // 3) if DRIVING.violations(state, unsafe)][:count]
+    assert len(found) == count
+    return found
 
 
 def infer(source: Path, output: Path, servers: list[FaultServer], *more: str, **popen: Any) -> subprocess.Popen[str]:
@@ -108,7 +109,7 @@ def until(process: subprocess.Popen[str], journal: Path, size: int) -> None:
 
 
 def test_ten_thousand_rows_under_every_fault(tmp_path: Path, servers: list[FaultServer]) -> None:
-    states = make_states()
+    states = make_states(DISTINCT)
     lines = [DRIVING.write_input(state) for state in states]
     rows = random.Random(5).choices(range(DISTINCT), k=ROWS - DISTINCT) + list(range(DISTINCT))
     source, output = tmp_path / "states.txt", tmp_path / "outcomes.jsonl"
@@ -173,7 +174,7 @@ def test_ten_thousand_rows_under_every_fault(tmp_path: Path, servers: list[Fault
 
 def test_a_permanent_error_stops_at_once(tmp_path: Path) -> None:
     source = tmp_path / "states.txt"
-    source.write_text("\n".join(DRIVING.write_input(state) for state in make_states()[:50]), encoding="utf-8")
+    source.write_text("\n".join(DRIVING.write_input(state) for state in make_states(50)), encoding="utf-8")
     from tests.support.ollama_server import ollama_server
 
     with ollama_server() as server:

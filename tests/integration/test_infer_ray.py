@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from drivecoach.batch.run import Settings
 from drivecoach.chat import Chat
 from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import DataError
+from tests.support import driving
 from tests.support.scripted_model import write_scripted_gguf
 
 ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起步，别空轰油门"}'
@@ -26,7 +26,7 @@ ANSWER = '{"动作": ["松开油门"], "级别": "提示", "话术": "还没起�
 def test_two_workers_answer_every_partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivecoach.batch.ray.BATCH", 50)  # a batch for each partition, so that both have work
     model = write_scripted_gguf(tmp_path / "m.gguf", ANSWER, chat=Chat(DRIVING.system))
-    states = list(itertools.islice(DRIVING.inputs(), 0, 280_000, 1400))
+    states = driving.states(200)
     parts = tmp_path / "in"
     parts.mkdir()
     for part in range(4):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach.domains.driving import DRIVING
+from drivecoach.domains.driving import DRIVING, VehicleState
 from drivecoach.domains.driving.draw import Space
 
 _PAIRS = Path(__file__).parents[2] / "datasets" / "driving.json"
@@ -21,6 +21,11 @@ def lines(count: int) -> list[str]:
     """``count`` different canonical lines, spread over the shipped pairs."""
     rows = json.loads(_PAIRS.read_text(encoding="utf-8"))
     return [row["input"] for row in rows[:: len(rows) // count]][:count]
+
+
+def states(count: int) -> list[VehicleState]:
+    """The states of those lines; a walk over all legal states would take seconds to get as far apart."""
+    return [DRIVING.read_input(line) for line in lines(count)]
 
 
 def draw_from_few_states(monkeypatch: pytest.MonkeyPatch) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import subprocess
 import sys
 import threading
@@ -19,15 +18,12 @@ from drivecoach import Coach
 from drivecoach.domains.driving import DRIVING, Instruction
 from drivecoach.domains.text import TEXT
 from drivecoach.errors import AnswerError, InputError, ModelError, RecipeError, RuntimeFailure
+from tests.support.driving import states
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import ScriptedRuntime, right
 from tests.support.thermostat import THERMOSTAT, Action, Reading
 
-STATES = [
-    state
-    for state in itertools.islice(DRIVING.inputs(), 0, 290_000, 9000)
-    if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
-]
+STATES = [state for state in states(35) if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))]
 
 
 @pytest.fixture
@@ -111,12 +107,15 @@ def test_answers_come_while_inputs_still_come(runtime: ScriptedRuntime) -> None:
     pulled = 0
 
     def slow() -> Iterator[Any]:
+        """The next one comes when those before it are answered."""
         nonlocal pulled
-        pulled = 0
+        pulled, before, limit = 0, len(runtime.asked), time.monotonic() + 60
         for state in STATES[:20]:
             pulled += 1
             yield state
-            time.sleep(0.03)
+            while len(runtime.asked) < before + pulled or runtime.working:
+                assert time.monotonic() < limit, "the answer never came"
+                time.sleep(0.001)
 
     async def ask(coach: Coach[Any, Any]) -> list[int]:
         return [pulled async for _ in coach.aask_many(slow())]

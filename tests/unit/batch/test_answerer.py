@@ -20,14 +20,11 @@ from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import InputError, RuntimeFailure, StorageError
 from drivecoach.infer import ASKS, Engine, Guard, Outcome, Question
 from drivecoach.runtime import Again, Busy, Completion, Down
+from tests.support.driving import states
 from tests.support.fault_server import UNSAFE
 from tests.support.scripted_runtime import Reply, ScriptedRuntime, right
 
-STATES = [
-    state
-    for state in itertools.islice(DRIVING.inputs(), 0, 290_000, 3000)
-    if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))
-]
+STATES = [state for state in states(100) if DRIVING.violations(state, DRIVING.read_answer(UNSAFE))]
 LINES = [DRIVING.write_input(state) for state in STATES]
 
 

@@ -199,7 +199,7 @@ def test_a_server_that_cannot_show_prompts_is_compared_by_tokens(
     server, host = fake
     server.version, server.spoil = "0.9.6", {"blind": True}
     with pytest.raises(RuntimeFailure, match="asked in another way"):  # the fake always says one token
-        deploy(host, "goDrive", candidate)
+        deploy(host, "goDrive", candidate, QUICK)
 
 
 def test_a_server_too_old_is_refused(fake: tuple[DeployServer, OllamaHost], candidate: Candidate) -> None:

@@ -128,7 +128,8 @@ def test_a_whole_tuning(browser: Any, start: Callable[[Path], Studio], tmp_path:
     # Train: begun, stopped, gone on with; the page is refreshed, then page and studio are killed.
     opened.press("#to-train")
     opened.press("#start")
-    page.locator("#figure-step dd", has_text=re.compile(r"^([5-9]|\d\d)")).wait_for()
+    # Past a checkpoint: what is shown may be a moment ahead of what is kept.
+    page.locator("#figure-step dd", has_text=re.compile(r"^(1[1-9]|[2-9]\d)")).wait_for()
     assert page.locator("#start").is_disabled() and "tiny" in page.locator("#start-why").inner_text()
     opened.press("#stop")
     page.get_by_text("steps are kept").wait_for()

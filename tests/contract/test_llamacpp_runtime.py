@@ -176,7 +176,7 @@ if child == 0:
     coach.close()
     runtime.close()
     sys.exit(7)
-for _ in range(200):
+for _ in range(1200):
     ended, status = os.waitpid(child, os.WNOHANG)
     if ended:
         break

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -201,11 +202,16 @@ def test_nothing_in_the_rows_breaks_out_of_the_python(hostile: Path) -> None:
     "command",
     [
         ["ruff", "check", "--isolated", "--line-length=120", "--select=E,F,W,I,UP,B,SIM,RUF,S", "--ignore=RUF001,S101"],
-        ["mypy", "--strict"],
+        ["mypy", "--strict", "--config-file=../mypy.ini"],
     ],
 )
 def test_what_is_written_passes_linters_and_type_checkers(hostile: Path, command: list[str]) -> None:
     pytest.importorskip(command[0])
+    # Not followed: what the package imports inside functions, torch alone 1,400 modules, is nothing to these models.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (untyped,) = project["tool"]["mypy"]["overrides"]
+    config = f"[mypy]\n[mypy-{','.join(untyped['module'])}]\nignore_missing_imports = True\nfollow_imports = skip\n"
+    (hostile.parent / "mypy.ini").write_text(config, encoding="utf-8")
     files = ["schema.py", "test_schema.py"] if command[0] == "ruff" else ["schema.py"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # mypy does not follow an editable installation
     done = subprocess.run(

@@ -141,7 +141,9 @@ def _read(model: type[Given], given: object, what: str) -> Given:
         return model.model_validate(given)
     except ValidationError as error:
         faults = [
-            Fault(".".join(map(str, one["loc"])) or what, _short(one["input"]), one["msg"].removeprefix("Value error, "))
+            Fault(
+                ".".join(map(str, one["loc"])) or what, _short(one["input"]), one["msg"].removeprefix("Value error, ")
+            )
             for one in error.errors(include_url=False)
         ]
         names = ", ".join(model.model_fields)

@@ -43,7 +43,7 @@ def drive(
         )
     current = Current(served, partial(load, model, domain, guard, served.name if served.model else None))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/cockpit"
-    show.stdout.print(f"{describe(served)} beside you at {url} (Ctrl-C stops)", markup=False)
+    show.stdout.print(f"cockpit on {url}, coached by {describe(served)} (Ctrl-C stops)", markup=False)
     if not no_open and _has_screen():
         webbrowser.open(url)  # the socket listens already: what the browser asks before the loop runs waits there
     run_until_stopped(make_app(current), listener, current, logs=False)

@@ -22,6 +22,10 @@ class Trouble(StrEnum):
     MISSED = "the oldest events are no longer there"
 
 
+REFUSED = frozenset({Trouble.BROKEN, Trouble.DISORDER})
+"""What a state was left out for; what was true before it is so still."""
+
+
 class End(StrEnum):
     """Why a session ended."""
 

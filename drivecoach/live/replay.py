@@ -48,6 +48,23 @@ def record_of(given: Any, domain: AnyDomain) -> Record:
     return Record(given)
 
 
+def on_clock(records: Iterable[Record], settings: Settings) -> Iterator[tuple[Record, float]]:
+    """Each record, and when it comes on the clock of its file, which never goes back."""
+    now, last, first = 0.0, 0.0, True
+    for record in records:
+        time = record.time
+        if isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time <= LATEST:
+            step = time if first else max(0.0, time - last)
+            if step or last - time > settings.disorder:  # else it comes late, and is left out
+                last = float(time)
+        else:
+            step = 0.0 if first else STEP
+            last += step
+        first = False
+        now += step
+        yield record, now
+
+
 def replay(
     domain: AnyDomain,
     records: Iterable[Record],
@@ -62,8 +79,7 @@ def replay(
     ``until`` waits until that clock shows a time, for whoever wants to see it happen. ``delayed``: an answer comes as
     much later on that clock as it took; else at once, so that the same records give the same events everywhere.
     """
-    stream, number = Stream(domain, settings), 0
-    now, last, first = 0.0, 0.0, True
+    stream, number, now = Stream(domain, settings), 0, 0.0
     coming: tuple[float, Outcome[Any] | DrivecoachError] | None = None
     """When the answer to what was asked is there, and the answer."""
 
@@ -100,22 +116,12 @@ def replay(
             number += 1
             yield replace(event, number=number)
 
-    for record in records:
-        time = record.time
-        if isinstance(time, int | float) and not isinstance(time, bool) and 0 <= time <= LATEST:
-            step = time if first else max(0.0, time - last)
-            if step or last - time > settings.disorder:  # else it comes late, and is left out
-                last = float(time)
-        else:
-            step = 0.0 if first else STEP
-            last += step
-        first = False
-        end = now + step
+    for record, end in on_clock(records, settings):
         # What comes at the very moment at which something is due comes first: it may have become untrue.
         yield from tell(pass_time(math.nextafter(end, -math.inf)))
         until(end)
         now = end
-        yield from tell(stream.receive(record.state, now, time))
+        yield from tell(stream.receive(record.state, now, record.time))
         put_question()
         yield from tell(pass_time(now))
     # The last state stays true until it expires; that the file ends is no lost connection.

@@ -12,12 +12,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from drivecoach.domain import AnyDomain
-from drivecoach.errors import DataError, InputError
+from drivecoach.errors import DataError
 from drivecoach.infer import Outcome
-from drivecoach.live.event import Event
-from drivecoach.live.replay import STEP, Record, replay
+from drivecoach.live.event import REFUSED, Event
+from drivecoach.live.replay import STEP, Record, on_clock, replay
 from drivecoach.live.settings import SETTINGS, Settings
 from drivecoach.live.source import read_records
+from drivecoach.live.stream import Stream
 
 AGAIN = 30.0
 """Seconds within which a sentence that is said once more is a repeat."""
@@ -71,7 +72,10 @@ def score_files(
     settings: Settings = SETTINGS,
 ) -> list[Score]:
     """The score of each file's drive, and of all together where there are several. Raises DataError."""
-    drives = {path.stem: list(read_records(path, domain)) for path in files}
+    stems = [path.stem for path in files]
+    drives = {
+        path.stem if stems.count(path.stem) == 1 else str(path): list(read_records(path, domain)) for path in files
+    }
     return score_drives(drives, domain, ask, settings)
 
 
@@ -156,15 +160,14 @@ def _score(
 
 
 def _truths(records: Iterable[Record], domain: AnyDomain, settings: Settings) -> Iterable[_Truth]:
-    """What is right, state by state; a file whose times go back is read in the order of its lines."""
-    now = 0.0
+    """What is right, state by state; what a session leaves out is left out here."""
+    stream = Stream(domain, settings)
     before: tuple[float, int, str] | None = None
-    for number, record in enumerate(records):
-        now = max(now, float(record.time)) if isinstance(record.time, int | float) else now + STEP * (number > 0)
-        try:
-            answer = domain.teach(domain.read_input(domain.text_of(record.state)))
-        except InputError:
+    for record, now in on_clock(records, settings):
+        events = stream.receive(record.state, now, record.time)
+        if stream.question is None or any(event.reason in REFUSED for event in events):
             continue
+        answer = domain.teach(stream.question[1])
         if before is not None:
             yield _Truth(before[0], min(now, before[0] + settings.expires), *before[1:])
         before = (now, list(domain.levels).index(domain.level(answer)), domain.spoken(answer))

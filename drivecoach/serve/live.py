@@ -18,7 +18,7 @@ from starlette.types import Message
 
 from drivecoach.errors import RecipeError, RuntimeFailure
 from drivecoach.infer import Outcome
-from drivecoach.live import End, Event, LiveSession, Trouble, read_settings
+from drivecoach.live import REFUSED, End, Event, LiveSession, read_settings
 from drivecoach.live.replay import record_of
 from drivecoach.serve.coach import Count, as_json, problem
 from drivecoach.serve.current import Current
@@ -51,8 +51,9 @@ class Kept:
         if not last:
             return start
         mark, _, number = last.rpartition("-")  # of an earlier session, nothing is left but this one's beginning
-        after = int(number) if number.isascii() and number.isdigit() and mark == self.mark else 0
-        return min(after, self.live.number)
+        if mark != self.mark or not re.fullmatch("[0-9]{1,18}", number):
+            return 0
+        return min(int(number), self.live.number)
 
     async def events(self, after: int) -> AsyncGenerator[str, None]:
         """The events after number ``after``, then each as it comes, until the session ends."""
@@ -112,9 +113,8 @@ class LiveApi:
         for one in states:
             record = record_of(one, domain)
             told += kept.live.put(record.state, record.time)
-        refused = (Trouble.BROKEN, Trouble.DISORDER)
         troubles = [event for event in told if event.kind == "trouble"]
-        taken = len(states) - sum(event.reason in refused for event in troubles)
+        taken = len(states) - sum(event.reason in REFUSED for event in troubles)
         body = {"session": name, "taken": taken, "troubles": [event.to_json() for event in troubles]}
         return as_json(body, 202 if taken or not states else 422)
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from drivecoach.errors import RecipeError
 from drivecoach.infer import Outcome
-from drivecoach.live import Event, Record, read_record, read_settings, replay
+from drivecoach.live import Record, read_record, read_settings, replay
 from drivecoach.serve.coach import as_json, problem
 from drivecoach.serve.limits import Limits
 from drivecoach.serve.live import LiveApi
@@ -43,8 +43,9 @@ async def replayed(request: Request, live: LiveApi, limits: Limits) -> Response:
                 return
             yield read_record(line, domain)
 
-    def told() -> list[Event]:
-        return list(replay(domain, records(), ask, settings))
+    def told() -> Response:
+        events = [event.to_json() for event in replay(domain, records(), ask, settings)]
+        return as_json({"states": len(lines), "events": events})  # here, for it takes the loop too long
 
     work = asyncio.ensure_future(asyncio.to_thread(told))
     gone = asyncio.ensure_future(client_left(request.receive))
@@ -53,7 +54,7 @@ async def replayed(request: Request, live: LiveApi, limits: Limits) -> Response:
         await asyncio.wait(watched, timeout=limits.seconds, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise WireError(GONE, "the client is gone") if gone.done() else WireError(504, "the replay took too long")
-        return as_json({"states": len(lines), "events": [event.to_json() for event in work.result()]})
+        return work.result()
     finally:
         stopped.set()
         gone.cancel()

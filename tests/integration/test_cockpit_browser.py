@@ -234,12 +234,18 @@ def test_a_recorded_drive_and_a_file_of_ones_own_are_played_and_broken_lines_are
         cockpit.press("End")
         assert page.locator("#log li[data-kind='say']").count() > 5
         assert page.locator("#marks i").count() > 5
+        page.locator("#voice").select_option("essential")  # no danger in this drive
+        page.wait_for_selector("#marks:empty", state="attached")
+        page.wait_for_selector("#play:not([disabled])")
+        assert float(page.locator("#place").input_value()) > 5, "it goes on where it was"
+        page.locator("#voice").select_option("normal")
+        page.wait_for_selector("#marks i", state="attached")
         states = [DRIVING.write_input(state) for state, _ in zip(DRIVING.inputs(), range(3), strict=False)]
         own = tmp_path / "own.jsonl"
         own.write_text("\n".join([*states, "<img src=x onerror=alert(1)>"]), encoding="utf-8")
         page.locator("#file").set_input_files(own)
         page.locator("#player-said", has_text="own.jsonl").wait_for()
-        assert "1 lines that cannot be read" in page.locator("#player-said").inner_text()
+        assert "lines that cannot be read: 1" in page.locator("#player-said").inner_text()
         cockpit.reach("#place")
         cockpit.press("End")
         assert "<img src=x" in cockpit.logged(kind="trouble").inner_text(), "as text"

@@ -146,11 +146,11 @@ function rulesCard(right, text) {
 export const texts = {
   zh: {
     ...caseTexts.zh, ...runTexts.zh,
-    "ask-a": "模型 A", "ask-b": "模型 B", "ask-none": "不对照", "ask-guard": "守卫", "ask-runs": "运行", "ask-files": "其他 GGUF 文件", "ask-ollama": "Ollama", "ask-rules": "规则",
+    "ask-a": "模型 A", "ask-b": "模型 B", "ask-none": "不对照", "ask-guard": "防护", "ask-runs": "运行", "ask-files": "其他 GGUF 文件", "ask-ollama": "Ollama", "ask-rules": "规则",
     "ask-no-ollama": "没有 Ollama 应答（ollama serve）", "ask-guard-flag": "只标记（flag）", "ask-guard-replace": "换成规则的回答（replace）", "ask-guard-strict": "级别偏低也换（strict）", "ask-guard-off": "不检查（off）",
     "ask-marked": "请改正标出的字段。", "ask-first": "选一个例子，或填好输入后提问。", "ask-fields": "逐字段对照", "ask-field": "字段", "ask-as-text": "模型读到的文本", "ask-wrong": "错：", "ask-right": "对：",
     "ask-differ": "两个回答不同：{fields}。", "ask-same": "两个回答相同。", "ask-not-right": "{models} 与规则不符。", "ask-all-right": "与规则一致。",
-    "ask-valid": "有效", "ask-invalid": "无效", "ask-failed": "没有回答", "ask-replaced": "守卫换成了规则的回答", "ask-thinking": "思考过程", "ask-read": "依据：", "ask-source": "出处：",
+    "ask-valid": "有效", "ask-invalid": "无效", "ask-failed": "没有回答", "ask-replaced": "防护换成了规则的回答", "ask-thinking": "思考过程", "ask-read": "依据：", "ask-source": "出处：",
     "ask-form": "表单", "ask-line": "文本", "ask-do": "提问", "ask-live": "改动后立即提问", "ask-examples": "留出的例子", "ask-choose": "（未选）", "ask-list": "每行一项", "ask-json": "JSON", "ask-line-label": "一行输入，或一个 JSON 对象",
   },
   en: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from drivecoach.domain import Domain
 from drivecoach.errors import DataError
 from drivecoach.infer import Engine, Outcome, Question
 from drivecoach.live import Record, Settings
-from drivecoach.live.score import Score, score_drives, table
+from drivecoach.live.score import Score, score_drives, score_files, table
 from drivecoach.runtime.rules import Rules
 from tests.support.lamps import LAMPS, Call, Lamp
 
@@ -38,7 +39,7 @@ def score(records: list[Record], ask: Any = right, **settings: Any) -> Score:
 def test_a_coach_that_is_right_misses_nothing() -> None:
     found = score(drive("aaaaeeeeeaaaaffffbbbb"))
     assert (found.dangers, found.missed, found.over, found.danger_delay) == (2, 0, 0, 0.0)
-    assert found.delay == pytest.approx(0.5, abs=3) and found.minutes == pytest.approx(20.1 / 60)
+    assert found.delay == pytest.approx(0.5) and found.minutes == pytest.approx(20.1 / 60)
 
 
 def test_a_coach_that_says_it_milder_misses_every_danger() -> None:
@@ -66,6 +67,26 @@ def test_several_drives_and_their_table() -> None:
     assert [one.drive for one in scores] == ["one", "two", "all"] and scores[2].said == scores[0].said + scores[1].said
     lines = table(scores)
     assert len({line.count("|") for line in lines}) == 1 and lines[2].startswith("| one | 0.0 | 3 |")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(Record({"shows": "a"}, time) for time in (10**400, float("inf"), "noon", -1)),
+        Record({"shows": "a"}, 5000.0),  # then the clock is set back
+    ],
+)
+def test_times_that_go_wrong_are_scored_by_the_clock_that_the_coach_goes_by(first: Record) -> None:
+    found = score([first, *drive("aaaaeeeeeaaaa")])
+    assert found.missed == 0 and found.over == 0 and found.minutes < 1
+
+
+def test_files_of_one_name_are_two_drives(tmp_path: Path) -> None:
+    files = [tmp_path / place / "drive.jsonl" for place in ("one", "two")]
+    for path in files:
+        path.parent.mkdir()
+        path.write_text("shows:e\n")
+    assert [one.drive for one in score_files(files, LAMPS, right)] == [*map(str, files), "all"]
 
 
 def test_what_cannot_be_scored_is_said() -> None:

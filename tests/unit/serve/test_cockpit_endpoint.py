@@ -124,7 +124,8 @@ def test_a_broken_message_is_refused_and_the_drive_goes_on(client: httpx.Client,
 )
 def test_what_cannot_be_driven_is_not_begun(client: httpx.Client, choice: dict[str, Any]) -> None:
     answer = client.post("/cockpit/drives", json=choice)
-    assert answer.status_code == 422 and answer.json()["faults"] and "drive" not in answer.json()
+    assert answer.status_code == 422 and "drive" not in answer.json() and answer.json()["error"] == "no such drive"
+    assert answer.json()["faults"] and "Value error" not in answer.text
 
 
 def test_a_drive_ends_when_its_page_leaves_or_is_not_heard() -> None:

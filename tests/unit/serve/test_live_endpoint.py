@@ -81,6 +81,8 @@ def test_events_go_on_after_the_last_one_that_was_read(url: str) -> None:
         {**event, "age": pytest.approx(event["age"], abs=9)} for event in all[1:]
     ]
     assert len(events(url, "resumed", last="another-1")) == 3, "of another session nothing was read here"
+    mark, _ = all[0]["id"].split("-")
+    assert len(events(url, "resumed", last=f"{mark}-{'9' * 5000}")) == 3, "no event has such a number"
 
 
 def test_who_comes_new_hears_nothing_old(url: str) -> None:

@@ -74,7 +74,7 @@ class Trip:
     """One drive, from a car as a learner finds it."""
 
     def __init__(self, given: object) -> None:
-        choice = _read(Choice, given)
+        choice = _read(Choice, given, "drive")
         self.course = self._chosen = choice.way
         self.car = parked(choice.vehicle)
         self._key: Literal["", "start", "off"] = ""
@@ -82,7 +82,7 @@ class Trip:
 
     def steer(self, given: object) -> None:
         """Take what hands and feet do; a key that was turned counts for one step, however briefly it was."""
-        hands = _read(Hands, given)
+        hands = _read(Hands, given, "controls")
         if hands.gear not in GEARS[self.car.vehicle]:
             allowed = ", ".join(GEARS[self.car.vehicle])
             raise InputError("no such controls", hint="correct them", faults=[Fault("gear", hands.gear, allowed)])
@@ -136,16 +136,18 @@ class Trip:
         }
 
 
-def _read(model: type[Given], given: object) -> Given:
+def _read(model: type[Given], given: object, what: str) -> Given:
     try:
         return model.model_validate(given)
     except ValidationError as error:
         faults = [
-            Fault(".".join(map(str, one["loc"])) or model.__name__.lower(), _short(one["input"]), one["msg"])
+            Fault(
+                ".".join(map(str, one["loc"])) or what, _short(one["input"]), one["msg"].removeprefix("Value error, ")
+            )
             for one in error.errors(include_url=False)
         ]
         names = ", ".join(model.model_fields)
-        raise InputError("no such controls", hint=f"give an object of: {names}", faults=faults[:20]) from None
+        raise InputError(f"no such {what}", hint=f"give an object of: {names}", faults=faults[:20]) from None
 
 
 def _short(value: Any) -> str:

@@ -64,7 +64,7 @@ function possible() {
 
 byId("what").addEventListener("change", possible);
 byId("vehicle").addEventListener("change", possible);
-byId("voice").addEventListener("change", () => drive?.voice(byId("voice").value).catch(refused));
+byId("voice").addEventListener("change", () => { drive?.voice(byId("voice").value).catch(refused); if (document.body.dataset.mode === "replay") player.enter(player.now); });
 
 // --- driving ---
 
@@ -113,9 +113,9 @@ byId("setup").addEventListener("submit", async (event) => {
   try {
     const chosen = choice();
     notice("");
-    coach.clear();
-    notes = [];
     drive = await Drive.begin(chosen, byId("voice").value, hears);
+    coach.clear();
+    notes = [];  // not before: the last drive outlives one that does not begin
     controls.begin(chosen.vehicle);
     setup(false);
     byId("main").focus({ preventScroll: true });
@@ -172,8 +172,8 @@ const player = new Player(known, {
   clear() { coach.clear(); },
   settle() { coach.settle(); },
   trouble(error) { if (!error.status) notice(t("unreachable")); },
+  voice: () => byId("voice").value,
 });
-player.voice = () => byId("voice").value;
 
 const tabs = { drive: byId("tab-drive"), replay: byId("tab-replay") };
 
@@ -183,14 +183,14 @@ function show(mode) {
   for (const [name, tab] of Object.entries(tabs)) { tab.setAttribute("aria-selected", String(name === mode)); tab.tabIndex = name === mode ? 0 : -1; }
   byId("replay").hidden = mode !== "replay";
   leave();
-  player.stop();
+  player.leave();
   coach.clear();
   instruments.idle();
   controls.pedals.reset();
   notice("");
   setup(mode === "drive");
   byId("again").hidden = true;
-  if (mode === "replay" && player.events.length) player.jump(0);
+  if (mode === "replay") player.enter();
 }
 
 for (const [name, tab] of Object.entries(tabs)) {

@@ -103,6 +103,7 @@ export class Instruments {
     this.#lamp("door", hands.door_open ? 1 : 0);
     this.#lamp("handbrake", hands.handbrake ? 1 : 0);
     this.#lamp("lights", hands.lights ? 1 : 0);
+    this.lamps.lights.lamp.hidden = false;
     if (this.gear !== hands.gear) { this.gear = hands.gear; this.#texts(); }
   }
 
@@ -115,7 +116,7 @@ export class Instruments {
     this.#lamp("belt", features["安全带"] === "系上" ? 0 : 1);
     this.#lamp("door", features["车门"] === "打开" ? 1 : 0);
     this.#lamp("handbrake", features["手刹"] === "拉起" ? 1 : 0);
-    this.#lamp("lights", 0);
+    this.lamps.lights.lamp.hidden = true; // no sensor tells them
     this.gear = features["挡位"];
     this.#texts();
   }

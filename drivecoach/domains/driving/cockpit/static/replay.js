@@ -8,7 +8,7 @@ const RATES = [0.5, 1, 2, 4, 8];
 const MOST = 1 << 20;
 
 export class Player {
-  /** `on.state(features)`, `on.event(event, isQuiet)`, `on.clear()`, `on.settle()`, `on.trouble(error)`. */
+  /** `on.state(features)`, `on.event(event, isQuiet)`, `on.clear()`, `on.settle()`, `on.trouble(error)`, `on.voice()` in which it is said. */
   constructor(known, on) {
     this.known = known;
     this.on = on;
@@ -25,22 +25,35 @@ export class Player {
     byId("rate").value = "1";
   }
 
-  /** Goes to a drive of one's own, `text` a state a line. */
-  async load(text, name, voice = this.voice?.() ?? "normal") {
-    this.stop();
-    this.isLoading = true;
+  /** Goes to a place in a drive, `text` a state a line. */
+  async load(text, name, at = 0) {
+    this.leave();
+    const voice = this.on.voice();
+    Object.assign(this, { text, name, summary: null, voice: null });
     byId("player-said").textContent = t("loading");
     byId("play").disabled = byId("place").disabled = true;
     const asked = this.asked = {};
     try {
       const found = await send("POST", `/cockpit/replay?voice=${voice}`, text);
       if (this.asked !== asked) return;
-      this.#take(found, name);
+      this.voice = voice;
+      this.#take(found, at);
     } catch (error) {
       if (this.asked === asked) { byId("player-said").textContent = [error.message, error.hint].filter(Boolean).join(" · "); this.on.trouble(error); }
-    } finally {
-      this.isLoading = false;
     }
+  }
+
+  /** Goes to a place in the last drive, as it is said in the voice that is chosen now. */
+  enter(at = 0) {
+    if (this.text === undefined) return;
+    if (this.voice === this.on.voice()) this.jump(at);
+    else this.load(this.text, this.name, at);
+  }
+
+  /** Nothing plays, and what is still being loaded is not shown. */
+  leave() {
+    this.asked = null;
+    this.stop();
   }
 
   flip() {
@@ -73,10 +86,9 @@ export class Player {
     this.on.settle();
   }
 
-  #take(found, name) {
+  #take(found, at) {
     this.events = found.events;
     this.end = Math.max(0, ...found.events.map((event) => event.time));
-    this.name = name;
     const count = (kind) => found.events.filter(kind).length;
     this.summary = { states: found.states, said: count((event) => event.kind === "say"), broken: count((event) => event.kind === "trouble" && event.reason === "no state could be read") };
     const can = found.events.some((event) => event.state);
@@ -88,7 +100,7 @@ export class Player {
       return mark;
     }));
     this.#texts();
-    this.jump(0);
+    this.jump(at);
     if (!can) byId("player-said").textContent = t("no-states");
   }
 

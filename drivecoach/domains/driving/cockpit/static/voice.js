@@ -36,13 +36,18 @@ export class Voice {
     said.lang = "zh-CN";
     said.voice = voice;
     said.rate = 1.1;
-    if (interrupts || this.synthesis.speaking) {
-      this.synthesis.cancel();
-      setTimeout(() => this.synthesis.speak(said), AFTER_CUT);
+    if (interrupts || this.waits || this.synthesis.speaking) {
+      this.silence();
+      this.waits = setTimeout(() => { this.waits = 0; this.synthesis.speak(said); }, AFTER_CUT);
     } else this.synthesis.speak(said);
   }
 
-  silence() { this.synthesis?.cancel(); }
+  /** Nothing is said any more, neither what is being said nor what is about to be. */
+  silence() {
+    clearTimeout(this.waits);
+    this.waits = 0;
+    this.synthesis?.cancel();
+  }
 
   get #voice() {
     const voices = this.synthesis?.getVoices() ?? [];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,7 +20,7 @@ from drivecoach.studio import ask, data, plan, proof, ship, train, upload
 from drivecoach.studio.endpoints import Asked, get, post, refused
 from drivecoach.studio.jobs import Jobs
 from drivecoach.studio.token import Token
-from drivecoach.studio.workspace import DATA_ENDINGS, DOMAINS_FOLDER, RECIPES, Workspace
+from drivecoach.studio.workspace import DATA, DATA_ENDINGS, DOMAINS_FOLDER, RECIPES, Workspace
 from drivecoach.web import STATIC, Files, Pages
 
 TABS = (data, plan, train, proof, ask, ship)
@@ -56,7 +57,7 @@ def describe(workspace: Workspace) -> dict[str, object]:
     return {
         "folder": str(workspace.folder),
         "version": __version__,
-        "files": [name for name in workspace.files(*DATA_ENDINGS) if not name.endswith(".rejects.jsonl")],
+        "files": sorted(filter(_is_data, workspace.files(*DATA_ENDINGS)), key=_is_elsewhere),
         "recipes": [name for folder in (RECIPES, DOMAINS_FOLDER) for name in workspace.files(".yaml", under=folder)],
         "shipped_recipes": [*shipped_recipes()],
         "domains": [*DOMAINS.names(), *(name for name in workspace.files(".py") if _is_domain(workspace, name))],
@@ -68,8 +69,20 @@ def _name(tab: object) -> str:
     return str(getattr(tab, "__name__", "")).rpartition(".")[2]
 
 
+def _is_data(name: str) -> bool:
+    """Not what a check set aside, nor a file that only ends like one of pairs."""
+    return not name.endswith((".rejects.jsonl", ".schema.json", "package.json", "package-lock.json"))
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a file lies outside the folders of the studio: it is listed behind those that lie in them."""
+    return not name.startswith((f"{DATA}/", f"{DOMAINS_FOLDER}/"))
+
+
 def _is_domain(workspace: Workspace, name: str) -> bool:
     """Whether a Python file looks like one that defines a domain; it is not imported here."""
+    if Path(name).name.startswith("test_"):
+        return False
     with workspace.path(name).open(encoding="utf-8", errors="replace") as stream:
         return "Domain(" in stream.read(1 << 20)
 

@@ -132,9 +132,7 @@ class Ask:
         except DrivecoachError as error:
             return error
 
-    def _answer(
-        self, model: Model, domain: AnyDomain | DrivecoachError, text: str, asked: Guard
-    ) -> dict[str, Any]:
+    def _answer(self, model: Model, domain: AnyDomain | DrivecoachError, text: str, asked: Guard) -> dict[str, Any]:
         """What one model says; where it says nothing, why."""
         guard = asked if not isinstance(domain, DrivecoachError) and _can(domain, asked) else "flag"
         argv = ["ask", text, *model.arguments, *(["--guard", guard] if guard != "flag" else [])]

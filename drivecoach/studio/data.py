@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,6 +92,7 @@ class _Tab:
     def __init__(self, workspace: Workspace, jobs: Jobs, reader: Reader) -> None:
         self._workspace, self._jobs, self._reader = workspace, jobs, reader
         self._results: OrderedDict[str, Any] = OrderedDict()
+        self._editing = threading.Lock()
 
     def copy(self, asked: Shipped) -> object:
         """Put shipped pairs into the folder, where they can be changed."""
@@ -157,12 +159,13 @@ class _Tab:
     def edit(self, asked: Edited) -> object:
         """Keep what a row is to be; nothing is written to the file."""
         path = self._workspace.existing(asked.file)
-        kept = self._kept(path)
-        if asked.edit is None:
-            kept.edits.pop(asked.row, None)
-        else:
-            kept.edits[asked.row] = asked.edit
-        write_json(self._edits(path), kept.model_dump())
+        with self._editing:
+            kept = self._kept(path)
+            if asked.edit is None:
+                kept.edits.pop(asked.row, None)
+            else:
+                kept.edits[asked.row] = asked.edit
+            write_json(self._edits(path), kept.model_dump())
         return {"edits": kept.edits}
 
     def save(self, asked: OfFile) -> object:

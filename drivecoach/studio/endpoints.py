@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from drivecoach.errors import DrivecoachError, InputError
+from drivecoach.web.safety import SAFETY
 
 BODY = 8 << 20
 """Bytes of a request, uploads apart."""
@@ -36,7 +37,7 @@ def get(path: str, answer: Callable[[Mapping[str, str]], object]) -> Route:
 
     async def handle(request: Request) -> Response:
         given = {**request.query_params, **request.path_params}
-        return _json(await run_in_threadpool(answer, given))
+        return answered(await run_in_threadpool(answer, given))
 
     return Route(path, handle, methods=["GET"])
 
@@ -56,19 +57,20 @@ def post(path: str, kind: type[Body], answer: Callable[[Body, Mapping[str, str]]
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the request"
             raise InputError(f"{where}: {first['msg']}", hint="reload the page") from None
-        return _json(await run_in_threadpool(answer, asked, request.path_params))
+        return answered(await run_in_threadpool(answer, asked, request.path_params))
 
     return Route(path, handle, methods=["POST"])
 
 
-def _json(value: object) -> Response:
-    return JSONResponse(to_jsonable_python(value))
+def answered(value: object, status: int = 200) -> Response:
+    """``value`` as JSON, which no browser takes for a page or keeps."""
+    return JSONResponse(to_jsonable_python(value), status, headers={**SAFETY, "cache-control": "no-store"})
 
 
 async def refused(_: Request, error: Exception) -> Response:
     """What a page is told of a DrivecoachError."""
     assert isinstance(error, DrivecoachError)  # noqa: S101  # Starlette's type is wider than its promise
-    return JSONResponse(told(error), 413 if isinstance(error, TooLarge) else 400)
+    return answered(told(error), 413 if isinstance(error, TooLarge) else 400)
 
 
 def told(error: DrivecoachError) -> dict[str, object]:

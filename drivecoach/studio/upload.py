@@ -7,13 +7,13 @@ from zipfile import BadZipFile, ZipFile
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from drivecoach.data.tables import open_parquet
 from drivecoach.errors import DataError, InputError, StorageError
 from drivecoach.files import free_disk, written_aside
-from drivecoach.studio.endpoints import TooLarge
+from drivecoach.studio.endpoints import TooLarge, answered
 from drivecoach.studio.workspace import DATA, DATA_ENDINGS, Workspace
 
 LARGEST = 512 << 20
@@ -42,7 +42,7 @@ def route(workspace: Workspace) -> Route:
             if not size:
                 raise InputError(f"{place.name} is empty", hint="choose a file with rows")
             await run_in_threadpool(_look_inside, part, place)
-        return JSONResponse({"file": workspace.name(place), "bytes": size})
+        return answered({"file": workspace.name(place), "bytes": size})
 
     return Route("/api/files/{name:path}", handle, methods=["POST"])
 

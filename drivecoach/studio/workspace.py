@@ -142,7 +142,8 @@ def _walk(folder: Path, without: Path, depth: int) -> Iterator[Path]:
         if entry.name.startswith(".") or entry.is_symlink() or entry == without:
             continue
         if entry.is_dir():
-            if depth and entry.name not in ("node_modules", "__pycache__", "venv"):
+            is_code = entry.name in ("node_modules", "__pycache__") or (entry / "__init__.py").exists()
+            if depth and not is_code:
                 yield from _walk(entry, without, depth - 1)
         elif entry.is_file():
             yield entry

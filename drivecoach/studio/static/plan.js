@@ -275,9 +275,17 @@ export async function open(view, context) {
   const proposed = params.get("file")?.replace(/[^/]+$/, "recipe.yaml");
   if (params.get("file") && folder.recipes.includes(proposed)) await start(proposed, changes);
   else if (params.get("file")) await start(before?.from && before.settings.domain === changes.domain ? before.from : "nano", { ...changes, ...fitting(changes) });
-  else if (params.get("recipe") && params.get("recipe") !== before?.saved) await start(params.get("recipe"));
-  else if (before) { draft = before; await all(); } else await start(folder.recipes.find((one) => one.startsWith("recipes/")) ?? "nano");
+  else if (params.get("recipe") && params.get("recipe") !== before?.saved) await begun(params.get("recipe"));
+  else if (before) { draft = before; await all(); } else await begun(folder.recipes.find((one) => one.startsWith("recipes/")) ?? "nano");
   return () => { closing(); clearTimeout(timer); };
+
+  /** A recipe that cannot be read does not keep the page from opening. */
+  async function begun(name) {
+    try { await start(name); } catch (error) {
+      await start("nano");
+      place.said.replaceChildren(context.problem(error));
+    }
+  }
 
   /** Of a domain of one's own, nothing is called as the shipped coach is. */
   function fitting({ domain }) {

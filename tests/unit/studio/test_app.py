@@ -43,6 +43,19 @@ def test_another_host_or_origin_is_refused_with_the_token_too(client: TestClient
     assert client.get("/api/workspace", headers={"origin": HERE}).status_code == 200
 
 
+def test_what_lies_in_the_folder_is_listed_that_of_the_studio_first(client: TestClient, workspace: Workspace) -> None:
+    for name in ("a.csv", "data/z.csv", "data/z.rejects.jsonl", "pack/__init__.py", "pack/b.csv", "deep/.hid/c.csv"):
+        (workspace.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.folder / name).touch()
+    for name in ("mine.py", "test_mine.py"):
+        (workspace.folder / name).write_text("domain = Domain()", encoding="utf-8")
+    (workspace.folder / "other.py").write_text("import os", encoding="utf-8")
+    found = client.get("/api/workspace")
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.json()["files"] == ["data/z.csv", "a.csv"]
+    assert found.json()["domains"] == ["driving", "text", "mine.py"]
+
+
 def test_every_tab_has_its_script(client: TestClient) -> None:
     for tab in TABS:
         assert client.get(f"/studio/{tab.__name__.rpartition('.')[2]}.js").status_code == 200

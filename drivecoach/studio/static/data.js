@@ -124,7 +124,8 @@ export async function open(view, context) {
     place.said.replaceChildren(said);
     request.upload.addEventListener("progress", (event) => { said.textContent = text("d-uploading", { name: file.name, done: `${Math.floor(100 * event.loaded / event.total)}%` }); });
     request.addEventListener("load", () => {
-      const found = JSON.parse(request.responseText || "{}");
+      let found = {};
+      try { found = JSON.parse(request.responseText); } catch { found = { error: request.status === 401 ? text("no-token") : undefined }; }
       if (request.status === 200) arrived(found.file);
       else report({ message: found.error ?? `HTTP ${request.status}`, hint: found.hint, faults: found.faults });
     });

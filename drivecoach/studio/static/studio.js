@@ -98,7 +98,7 @@ function command(text) {
 
 /** What was refused: what is wrong, each fault, and what helps. */
 function problem(error) {
-  const faults = (error.faults ?? []).map((one) => (one.where ? el("li", {}, el("code", {}, one.where), `: ${one.found} (${one.allowed})`) : el("li", {}, one.found)));
+  const faults = (error.faults ?? []).map((one) => (one.where ? el("li", {}, el("code", {}, one.where), `: ${one.found}${one.allowed ? ` (${one.allowed})` : ""}`) : el("li", {}, one.found)));
   return el("div", { class: "notice grave", role: "alert" }, el("p", {}, error.message),
     faults.length ? el("ul", {}, ...faults) : null, error.hint ? el("p", { class: "small" }, error.hint) : null);
 }

@@ -9,14 +9,14 @@ export const texts = {
     "t-recipe": "配方", "t-start": "开始训练", "t-replace": "替换同名但设置不同的运行", "t-run": "运行", "t-none": "还没有运行", "t-no-recipe": "还没有保存的配方：先到“计划”里保存一个",
     "t-why-running": "{run} 正在训练", "t-stop": "停止", "t-go-on": "继续", "t-why-stop-none": "没有正在运行的训练", "t-why-stop-foreign": "不是由 studio 启动的：{who}", "t-why-recipe": "工作目录里没有它的配方：recipes/{run}.yaml", "t-why-done": "已经完成", "t-stopping": "正在停止，保留最近的检查点…",
     "t-data": "数据", "t-train": "训练", "t-export": "导出", "t-evaluate": "评分", "t-step": "步数", "t-loss": "损失", "t-exact": "完全正确", "t-rate": "速度", "t-left": "剩余", "t-per-second": "步/秒", "t-of": "/ {steps}",
-    "t-kept": "已保留 {steps} 步，可以从这里继续。", "t-complete": "训练、导出和评分都已完成。", "t-to-proof": "查看结果 →", "t-curves": "训练曲线", "loss": "训练损失", "eval_loss": "验证损失", "eval_exact_match": "验证行完全正确", "t-log": "输出", "t-folder": "{folder} 里的文件就是这里显示的全部内容", "t-before": "正在准备：检查数据、载入模型…", "t-chart": "损失和正确率随步数的变化；左右方向键移动读数",
+    "t-kept": "已保留 {steps} 步，可以从这里继续。", "t-not-kept": "在第一个检查点之前停止了，继续时从头开始。", "t-complete": "训练、导出和评分都已完成。", "t-to-proof": "查看结果 →", "t-curves": "训练曲线", "loss": "训练损失", "eval_loss": "验证损失", "eval_exact_match": "验证行完全正确", "t-log": "输出", "t-folder": "{folder} 里的文件就是这里显示的全部内容", "t-before": "正在准备：检查数据、载入模型…", "t-chart": "损失和正确率随步数的变化；左右方向键移动读数",
   },
   en: {
     "t-lead": "A training is a process of its own, and this page only watches it: close it, refresh it, end the browser; nothing is lost, and it is all here when you come back.",
     "t-recipe": "Recipe", "t-start": "Start training", "t-replace": "Replace a run of this name and other settings", "t-run": "Run", "t-none": "no run yet", "t-no-recipe": "No recipe is saved yet: save one under Plan",
     "t-why-running": "{run} is being trained", "t-stop": "Stop", "t-go-on": "Go on", "t-why-stop-none": "Nothing is running", "t-why-stop-foreign": "It was not started here: {who}", "t-why-recipe": "Its recipe is not in the folder: recipes/{run}.yaml", "t-why-done": "It is complete", "t-stopping": "Stopping; the last checkpoint is kept…",
     "t-data": "Data", "t-train": "Train", "t-export": "Export", "t-evaluate": "Score", "t-step": "Step", "t-loss": "Loss", "t-exact": "Exact match", "t-rate": "Rate", "t-left": "Time left", "t-per-second": "steps/s", "t-of": "of {steps}",
-    "t-kept": "{steps} steps are kept; it can go on from there.", "t-complete": "Trained, exported and scored.", "t-to-proof": "See the proof →", "t-curves": "Curves", "loss": "Training loss", "eval_loss": "Validation loss", "eval_exact_match": "Exact match on validation rows", "t-log": "Output", "t-folder": "All of this is read from the files in {folder}", "t-before": "Preparing: the data is checked, the model is made…", "t-chart": "Loss and exact match over the steps; the arrow keys move the reading",
+    "t-kept": "{steps} steps are kept; it can go on from there.", "t-not-kept": "It was stopped before its first checkpoint, and begins anew.", "t-complete": "Trained, exported and scored.", "t-to-proof": "See the proof →", "t-curves": "Curves", "loss": "Training loss", "eval_loss": "Validation loss", "eval_exact_match": "Exact match on validation rows", "t-log": "Output", "t-folder": "All of this is read from the files in {folder}", "t-before": "Preparing: the data is checked, the model is made…", "t-chart": "Loss and exact match over the steps; the arrow keys move the reading",
   },
 };
 
@@ -138,6 +138,7 @@ export async function open(view, context) {
     if (found.is_running && !found.steps) parts.push(el("p", { class: "quiet" }, text("t-before")));
     if (!found.is_running && found.job?.state === "failed") parts.push(context.failure(found.job));
     if (!found.is_running && found.kept && !found.stages.train) parts.push(el("p", { class: "notice", role: "status" }, text("t-kept", { steps: number(found.kept) })));
+    if (!found.is_running && found.job?.state === "stopped" && !found.kept && !found.stages.train) parts.push(el("p", { class: "notice", role: "status" }, text("t-not-kept")));
     if (complete && !found.is_running) parts.push(el("div", { class: "row middle-line", role: "status" }, el("strong", {}, text("t-complete")), el("button", { type: "button", class: "primary", onclick: () => context.go("proof", { run: found.run }) }, text("t-to-proof"))));
     return parts;
   }

@@ -14,11 +14,11 @@ class Fault:
     """Key, row or path, e.g. ``gear`` or ``row 17``."""
     found: str
     """The offending value as it was read."""
-    allowed: str
-    """What is allowed there, in words or as a list of values."""
+    allowed: str = ""
+    """What is allowed there, in words or as a list of values; empty where ``found`` says all."""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.found} (allowed: {self.allowed})"
+        return f"{self.where}: {self.found}" + (f" (allowed: {self.allowed})" if self.allowed else "")
 
 
 class DrivecoachError(Exception):

@@ -69,7 +69,7 @@ def export_table(source: Path, target: Path | None, domain: AnyDomain, *, replac
     if unfit:
         raise DataError(
             f"{len(unfit)} of {done.rows} rows of {source} cannot stand in a table",
-            faults=[Fault(f"row {row.row}", row.kind, row.reason) for row in unfit[:_SHOWN]],
+            faults=[Fault(f"row {row.row}", f"{row.kind}: {row.reason}") for row in unfit[:_SHOWN]],
             hint=f"see all of them: drivecoach data check {source}; --accepted FILE writes the others as pairs",
         )
     examples = (example_of(row.value, settings, table) for row in open_source(settings, table))

@@ -167,6 +167,6 @@ def _refused(data: DataConfig, refused: Counter[str], rows: int, shown: list[Ref
     kinds = ", ".join(f"{kind} {count}" for kind, count in refused.most_common())
     return DataError(
         f"{refused.total()} of {rows} rows of {where} are refused ({kinds})",
-        faults=[Fault(f"{r.source} row {r.row}".strip(), r.kind, r.reason) for r in shown],
+        faults=[Fault(f"{r.source} row {r.row}".strip(), f"{r.kind}: {r.reason}") for r in shown],
         hint=f"all of them are in {rejects}; correct them, or train without them: --set data.refused=drop",
     )

@@ -61,7 +61,7 @@ def parse_json(text: str) -> JsonValue:
         value: JsonValue = _DECODER.decode(text)
         return value
     except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at column {error.colno}") from None
+        raise ValueError(f"{error.msg.removesuffix(' at')} at column {error.colno}") from None
     except RecursionError:
         raise ValueError("too deeply nested") from None
     except ValueError as error:

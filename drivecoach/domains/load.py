@@ -133,7 +133,7 @@ def _import(path: Path) -> ModuleType:
     except DrivecoachError as error:
         del sys.modules[name]
         raise RecipeError(f"{path}: {error.message}", hint=error.hint, faults=error.faults) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that ends itself must not end who imports it
         del sys.modules[name]
         raise RecipeError(
             f"{path} does not import: {type(error).__name__}: {first_line(error)}",
@@ -146,7 +146,7 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-def _line(error: Exception, path: Path) -> int | str:
+def _line(error: BaseException, path: Path) -> int | str:
     if isinstance(error, SyntaxError):
         return error.lineno or "?"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]

@@ -140,7 +140,7 @@ def _cases_of_file(path: Path, target: Target) -> Iterator[AnyCase]:
         if isinstance(verdict, Refusal):
             if verdict.kind == "duplicate":  # asking once is enough
                 continue
-            refused.append(Fault(f"row {verdict.row}", verdict.kind, verdict.reason))
+            refused.append(Fault(f"row {verdict.row}", f"{verdict.kind}: {verdict.reason}"))
         else:
             pairs.append(verdict.pair)
     if refused:

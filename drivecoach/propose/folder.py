@@ -192,7 +192,7 @@ def _sort(folder: Path, source: SourceConfig, domain: AnyDomain, made: Made) -> 
     if not made.pairs:
         raise DataError(
             f"{source.path}: none of {made.rows:,} rows can be used",
-            faults=[Fault(f"row {row.row}", row.kind, row.reason) for row in made.refusals],
+            faults=[Fault(f"row {row.row}", f"{row.kind}: {row.reason}") for row in made.refusals],
             hint=("a conflict is one input with different answers; " if made.refused["conflict"] else "")
             + "correct the rows and run the same command again",
         )

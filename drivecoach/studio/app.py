@@ -83,8 +83,11 @@ def _is_domain(workspace: Workspace, name: str) -> bool:
     """Whether a Python file looks like one that defines a domain; it is not imported here."""
     if Path(name).name.startswith("test_"):
         return False
-    with workspace.path(name).open(encoding="utf-8", errors="replace") as stream:
-        return "Domain(" in stream.read(1 << 20)
+    try:
+        with workspace.path(name).open(encoding="utf-8", errors="replace") as stream:
+            return "Domain(" in stream.read(1 << 20)
+    except OSError:  # another user's, or just removed
+        return False
 
 
 def job_routes(jobs: Jobs) -> list[Route]:

@@ -199,8 +199,7 @@ class Jobs:
 
     def newest(self, verb: str, about: str) -> Job | None:
         """The newest of a verb about one thing."""
-        names = (name for name in self._names() if name.endswith(f"-{verb}"))
-        return next((job for job in map(self.job, names) if job.about == about), None)
+        return next((job for job in self.jobs() if job.argv[0] == verb and job.about == about), None)
 
     def stop(self, job: Job) -> None:
         """Tell it to end, as Ctrl-C in a terminal does: a training keeps its last checkpoint."""

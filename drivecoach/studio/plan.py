@@ -20,6 +20,7 @@ from drivecoach.errors import Fault, InputError, RecipeError
 from drivecoach.files import free_disk, write_text, written_aside
 from drivecoach.studio.endpoints import Asked, get, post
 from drivecoach.studio.jobs import Jobs
+from drivecoach.studio.recipe import outside, read_inside
 from drivecoach.studio.settings import settings
 from drivecoach.studio.workspace import DATA, RECIPES, Workspace
 
@@ -98,7 +99,7 @@ class _Tab:
 
     def estimate(self, asked: OfRecipe) -> object:
         """`drivecoach plan`."""
-        self._workspace.existing(asked.recipe)
+        read_inside(self._workspace, asked.recipe)
         return self._jobs.start(["plan", asked.recipe, "--json"], about=asked.recipe).to_json()
 
     def state(self, name: str) -> object:
@@ -113,7 +114,9 @@ class _Tab:
             recipe = Recipe.model_validate(given)
         except ValidationError as error:
             return read.faults_of(error)
-        faults = []
+        faults = outside(self._workspace, recipe)
+        if faults:
+            return faults
         if recipe.data.source == "local" and not recipe.data.mix and not self._is_there(recipe.data.path):
             faults.append(Fault("data.path", recipe.data.path, "a data file of the folder"))
         if isinstance(recipe.domain, str):

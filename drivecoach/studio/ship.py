@@ -17,7 +17,7 @@ from starlette.routing import Route
 from drivecoach.errors import ModelError, RuntimeFailure
 from drivecoach.export import ledger
 from drivecoach.export.card import CARD
-from drivecoach.export.deploy import previous_name
+from drivecoach.export.deploy import check_name, previous_name
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run
 from drivecoach.report.words import Words, size
@@ -59,12 +59,13 @@ class Ship:
         folder = self.workspace.run(given["run"])
         run = Run.open(folder, lambda _: None)
         models, why = ollama_models()
+        files = self._files(run)
         return {
             "name": run.recipe.export.name,
             "served": run.quantized.name,
-            "files": [_file(path) for path in _files(run)],
-            "modelfile": _text(run.quantized.with_name(MODELFILE)),
-            "card": _markdown(_text(run.quantized.with_name(CARD))),
+            "files": [_file(path) for path in files.values()],
+            "modelfile": _text(files.get(MODELFILE)),
+            "card": _markdown(_text(files.get(CARD))),
             "stale": run.stale(),
             "ollama": {"url": ollama_url(), "there": why is None, "why": why and told(why)},
             "deployed": [
@@ -82,7 +83,7 @@ class Ship:
         """One of the files, streamed."""
         run = Run.open(self.workspace.run(request.path_params["run"]), lambda _: None)
         name = request.path_params["name"]
-        found = next((path for path in _files(run) if path.name == name), None)
+        found = self._files(run).get(name)
         if found is None:
             line = f"{RUNS}/{run.folder.name}"
             raise ModelError(
@@ -90,9 +91,21 @@ class Ship:
             )
         return FileResponse(found, filename=name, media_type="application/octet-stream")
 
+    def _files(self, run: Run) -> dict[str, Path]:
+        """What can be downloaded, by name: the served file first, then the others, and what belongs to them.
+
+        A link that leads out of the folder is none of it.
+        """
+        folder = run.quantized.parent
+        others = sorted(path for path in folder.glob("*.gguf") if path != run.quantized)
+        there = [run.quantized, *others, folder / MODELFILE, folder / CARD]
+        return {path.name: path for path in there if path.is_file() and self.workspace.holds(path)}
+
     def start(self, asked: Deployment, given: Mapping[str, str]) -> dict[str, object]:
         """Begin one of its actions as a job."""
         run = Run.open(self.workspace.run(given["run"]), lambda _: None)
+        if asked.name:
+            check_name(asked.name)
         models, why = ollama_models()
         action = chosen(self._actions(run, models, why, asked.name), given["action"])
         return self.jobs.start(action.argv, about=run.folder.name).to_json()
@@ -140,14 +153,6 @@ def ollama_models() -> tuple[dict[str, str], RuntimeFailure | None]:
         return {}, error
 
 
-def _files(run: Run) -> list[Path]:
-    """What can be downloaded: the served file first, then the others, and what belongs to them."""
-    folder = run.quantized.parent
-    others = sorted(path for path in folder.glob("*.gguf") if path != run.quantized)
-    there = [run.quantized, *others, folder / MODELFILE, folder / CARD]
-    return [path for path in there if path.is_file()]
-
-
 def _file(path: Path) -> dict[str, Any]:
     stat = path.stat()
     return {
@@ -170,9 +175,9 @@ def _markdown(card: str) -> str:
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
-def _text(path: Path) -> str:
+def _text(path: Path | None) -> str:
     """A file's text; empty where it is not there."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8") if path else ""
     except OSError:
         return ""

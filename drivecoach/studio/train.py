@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from drivecoach import stage
-from drivecoach.config import load_recipe
 from drivecoach.errors import InputError
 from drivecoach.lock import holder
 from drivecoach.provenance import STAGES, find_training
 from drivecoach.studio.endpoints import Asked, get, post
 from drivecoach.studio.jobs import Job, Jobs
+from drivecoach.studio.recipe import read_inside
 from drivecoach.studio.workspace import RECIPES, Workspace
 from drivecoach.train.metrics import METRICS, read_metrics, read_progress
 
@@ -84,6 +85,7 @@ def routes(workspace: Workspace, jobs: Jobs) -> list[Route]:
 class _Tab:
     def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
         self._workspace, self._jobs = workspace, jobs
+        self._starting = threading.Lock()
 
     def runs(self) -> object:
         """The runs of the folder, those that were only just started first, and which one is at work."""
@@ -95,15 +97,15 @@ class _Tab:
 
     def start(self, asked: Begun) -> object:
         """`drivecoach tune`: begins, or goes on from the last checkpoint."""
-        path = self._workspace.existing(asked.recipe)
-        if running := self._jobs.running(*VERBS):
-            raise InputError(
-                f"{running[0].about} is being trained: two trainings at once would only slow each other down",
-                hint="stop it, or wait until it is done",
-            )
-        name = load_recipe(path).name
+        name = read_inside(self._workspace, asked.recipe).name
         argv = ["tune", asked.recipe, "--no-deploy", *(["--replace"] if asked.replace else [])]
-        return self._jobs.start(argv, about=name).to_json()
+        with self._starting:  # two pages, or a click too many
+            if running := self._jobs.running(*VERBS):
+                raise InputError(
+                    f"{running[0].about} is being trained: two trainings at once would only slow each other down",
+                    hint="stop it, or wait until it is done",
+                )
+            return self._jobs.start(argv, about=name).to_json()
 
     def stop(self, asked: OfRun) -> object:
         """Ctrl-C: what was finished is kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -58,16 +58,20 @@ class Workspace:
                     f"{name[:120]!r} is no file of the studio: {fault}", hint=f"a name consists of {_ALLOWED}"
                 )
         place = self.folder / name
-        try:
-            real = Path(os.path.realpath(place, strict=False))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{name[:120]!r} is no file of the studio: {error}", hint="choose another name") from None
-        if not real.is_relative_to(self.folder) or real.is_relative_to(self.own):
+        if not self.holds(place):
             raise InputError(
-                f"{name!r} leads out of the studio's folder, to {real}",
+                f"{name!r} leads out of the studio's folder, to {os.path.realpath(place)}",
                 hint=f"copy the file into {self.folder / DATA}, or start the studio on the folder that holds it",
             )
         return place
+
+    def holds(self, path: str | Path) -> bool:
+        """Whether a path, links followed, leads into the folder, and not to what the studio keeps for itself."""
+        try:
+            real = Path(os.path.realpath(self.folder / path))
+        except ValueError:  # a null character
+            return False
+        return real.is_relative_to(self.folder) and not real.is_relative_to(self.own)
 
     def existing(self, name: str) -> Path:
         """The same, of a file that must be there."""
@@ -80,13 +84,16 @@ class Workspace:
         """How the page and the commands call a file of the folder: its path relative to it."""
         return path.relative_to(self.folder).as_posix()
 
-    def free(self, name: str) -> str:
-        """``name``, or the first of ``NAME-2``, ``NAME-3``, … that nothing has: what is there is never written over."""
+    def free(self, name: str, taken: Collection[Path] = ()) -> str:
+        """``name``, or the first of ``NAME-2``, ``NAME-3``, … that nothing has: what is there is never written over.
+
+        ``taken``: places that will be written.
+        """
         whole = Path(name)
         ending = "".join(whole.suffixes[-1:])
         stem = re.sub(r"-\d+$", "", whole.name.removesuffix(ending))
         number, chosen = 2, name
-        while (self.path(chosen)).exists():
+        while (place := self.path(chosen)).exists() or place in taken:
             chosen = (whole.parent / f"{stem}-{number}{ending}").as_posix()
             number += 1
         return chosen

@@ -124,7 +124,8 @@ export async function open(view, context) {
     place.said.replaceChildren(said);
     request.upload.addEventListener("progress", (event) => { said.textContent = text("d-uploading", { name: file.name, done: `${Math.floor(100 * event.loaded / event.total)}%` }); });
     request.addEventListener("load", () => {
-      const found = JSON.parse(request.responseText || "{}");
+      let found = {};
+      try { found = JSON.parse(request.responseText); } catch { found = { error: request.status === 401 ? text("no-token") : undefined }; }
       if (request.status === 200) arrived(found.file);
       else report({ message: found.error ?? `HTTP ${request.status}`, hint: found.hint, faults: found.faults });
     });
@@ -293,7 +294,12 @@ export async function open(view, context) {
   async function coverage(job) {
     if (job.state !== "done") { place.result.replaceChildren(context.failure(job)); return; }
     const { result: found } = await api(`/api/jobs/${job.id}/result`);
-    const counts = (one) => Object.entries(one);
+    // Numbers in their order: the keys of an object would put whole ones first. Of too many, the most frequent.
+    const counts = (one, most) => {
+      const all = Object.entries(one);
+      if (!all.every(([name]) => name && Number.isFinite(Number(name)))) return all.slice(0, most);
+      return all.sort((a, b) => b[1] - a[1]).slice(0, most).sort((a, b) => a[0] - b[0]);
+    };
     const rare = [...found.rules].sort((a, b) => a.pairs - b.pairs);
     const refused = Object.values(found.refused).reduce((sum, one) => sum + one, 0);
     place.result.replaceChildren(
@@ -302,9 +308,9 @@ export async function open(view, context) {
       found.wanted.length ? el("ul", { class: "wanted" }, ...found.wanted.slice(0, 15).map((one) => el("li", {}, el("span", { class: "chip" }, text(`c-${one.kind}`)), one.what, el("span", { class: "number small" }, one.pairs ? text("c-have", { count: number(one.pairs) }) : text("c-none")))))
         : el("p", { class: "quiet" }, text("c-enough")),
       el("h2", {}, text("c-answers")),
-      el("div", { class: "columns" }, ...found.balance.filter((one) => one.name !== "answer" || found.balance.length === 1).map((one) => el("div", {}, el("h3", {}, one.name, " ", el("span", { class: "small quiet" }, text("c-effective", { count: number(one.effective, 1) }))), bars(counts(one.counts).slice(0, 12))))),
+      el("div", { class: "columns" }, ...found.balance.filter((one) => one.name !== "answer" || found.balance.length === 1).map((one) => el("div", {}, el("h3", {}, one.name, " ", el("span", { class: "small quiet" }, text("c-effective", { count: number(one.effective, 1) }))), bars(counts(one.counts, 12))))),
       el("h2", {}, text("c-fields")),
-      el("div", { class: "columns" }, ...found.fields.map((one) => el("div", {}, el("h3", {}, one.name), bars(counts(one.counts).slice(0, 24))))),
+      el("div", { class: "columns" }, ...found.fields.map((one) => el("div", {}, el("h3", {}, one.name), bars(counts(one.counts, 24))))),
       found.rules.length ? el("details", { class: "more" }, el("summary", {}, `${text("c-rules")} (${number(rare.length)})`), bars(rare.map((one) => [`${one.rule} ${one.reason}`, one.pairs, one.inputs === null ? undefined : `${number(one.pairs)} / ${number(one.inputs)}`]))) : "");
   }
 

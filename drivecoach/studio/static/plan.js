@@ -93,7 +93,12 @@ export async function open(view, context) {
   }
 
   function change(path, value) {
+    const before = at(draft.settings, path);
     put(draft.settings, path, value);
+    if (path === "name" && at(draft.settings, "export.name") === before) { // a trial must not take the name of a model that is in use
+      put(draft.settings, "export.name", value);
+      document.getElementById("set-export.name").value = value;
+    }
     if (path === "base.source" || byPath[path].kind === "section") form();
     draft.saved = null;
     closing();

@@ -10,6 +10,7 @@ const TEXTS = {
     "lost": "连不上 studio。已启动的训练不受影响，会继续运行。重新启动：drivecoach studio",
     "no-token": "studio 已重新启动，请打开它新打印的完整地址。已启动的训练不受影响。",
     "running": "运行中", "done": "完成", "failed": "失败", "stopped": "已停止", "loading": "加载中…", "log": "输出", "stop": "停止",
+    "killed": "命令被强行终止（信号 9）。内存不足时，系统会这样做。",
     "tab-data": "数据", "tab-plan": "计划", "tab-train": "训练", "tab-proof": "验证", "tab-ask": "提问", "tab-ship": "发布",
   },
   en: {
@@ -17,6 +18,7 @@ const TEXTS = {
     "lost": "The studio cannot be reached. A training that was started goes on. Start the studio again: drivecoach studio",
     "no-token": "The studio was started anew: open the whole address that it printed. A training that was started goes on.",
     "running": "running", "done": "done", "failed": "failed", "stopped": "stopped", "loading": "Loading…", "log": "Output", "stop": "Stop",
+    "killed": "The command was killed (signal 9), as the system does when memory runs out.",
     "tab-data": "Data", "tab-plan": "Plan", "tab-train": "Train", "tab-proof": "Proof", "tab-ask": "Ask", "tab-ship": "Ship",
   },
 };
@@ -96,7 +98,7 @@ function command(text) {
 
 /** What was refused: what is wrong, each fault, and what helps. */
 function problem(error) {
-  const faults = (error.faults ?? []).map((one) => (one.where ? el("li", {}, el("code", {}, one.where), `: ${one.found} (${one.allowed})`) : el("li", {}, one.found)));
+  const faults = (error.faults ?? []).map((one) => (one.where ? el("li", {}, el("code", {}, one.where), `: ${one.found}${one.allowed ? ` (${one.allowed})` : ""}`) : el("li", {}, one.found)));
   return el("div", { class: "notice grave", role: "alert" }, el("p", {}, error.message),
     faults.length ? el("ul", {}, ...faults) : null, error.hint ? el("p", { class: "small" }, error.hint) : null);
 }
@@ -105,7 +107,9 @@ function problem(error) {
 function failure(job) {
   const said = job.messages.match(/error: ([\s\S]*?)\n(?:hint: ([\s\S]*?))?$/);
   const [message, ...faults] = said ? said[1].trim().split(/\n\s*- /) : [];
-  return said ? problem({ message, faults: faults.map((found) => ({ found })), hint: (said[2] ?? "").trim() }) : problem({ message: `${t(job.state)} (${job.code ?? "?"})`, hint: job.messages.trim().slice(-800) });
+  if (said) return problem({ message, faults: faults.map((found) => ({ found })), hint: (said[2] ?? "").trim() });
+  const what = job.code === -9 ? t("killed") : `${t(job.state)} (${job.code ?? "?"})`;
+  return problem({ message: what, hint: job.messages.trim().slice(-800) });
 }
 
 function buttonWhy(button, why) {

@@ -72,6 +72,7 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
         ("import nothing_of_that_name\n", "", "does not import: ModuleNotFoundError", "python schema.py"),
         ("def f(:\n", "", "does not import: SyntaxError", "python schema.py"),
         (SCHEMA + "1 / 0\n", ":domain", "does not import: ZeroDivisionError", "python schema.py"),
+        (SCHEMA + "raise SystemExit(3)\n", ":domain", "does not import: SystemExit", "python schema.py"),
         (SCHEMA.replace('Literal["red", "green"]', "dict[float, int]"), "", "Light cannot be written", "a model in"),
     ],
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +16,7 @@ from starlette.testclient import TestClient
 from drivecoach.studio import upload
 from drivecoach.studio.app import TABS
 from drivecoach.studio.workspace import Workspace
+from tests.support.studio import open_studio
 from tests.unit.studio.conftest import HERE, PORT, TOKEN
 
 ODD = ["../x.csv", "/etc/x.csv", "a/b.csv", "a\\b.csv", ".x.csv", "x.py", "ok.csv", "\n.csv"]
@@ -66,6 +69,40 @@ def test_a_file_is_dropped_in_beside_one_of_its_name(client: TestClient, workspa
         answer = client.post(f"/api/files/{name}", content=b'{"input": "a", "output": "b"}\n')
         assert answer.json() == {"file": there, "bytes": 30}
         assert (workspace.folder / there).stat().st_size == 30
+
+
+def test_two_files_of_one_name_that_arrive_at_once_stay_two(tmp_path: Path) -> None:
+    with open_studio(tmp_path) as client:
+
+        def first() -> Iterator[bytes]:
+            yield b"a,b\n"
+            while not (tmp_path / "data/a.csv.part").exists():
+                time.sleep(0.01)
+            second = client.post("/api/files/a.csv", content=b"c,d\n3,4\n")
+            assert second.json()["file"] == "data/a-2.csv"
+            yield b"1,2\n"
+
+        assert client.post("/api/files/a.csv", content=first()).json()["file"] == "data/a.csv"
+    assert (tmp_path / "data/a.csv").read_bytes() == b"a,b\n1,2\n"
+    assert (tmp_path / "data/a-2.csv").read_bytes() == b"c,d\n3,4\n"
+
+
+def test_an_upload_that_is_broken_off_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_studio(tmp_path) as client:
+
+        def broken() -> Iterator[bytes]:
+            yield b"a,b\n"
+            while not (tmp_path / "data/a.csv.part").exists():
+                time.sleep(0.01)
+            raise ConnectionAbortedError
+
+        with pytest.raises(ConnectionAbortedError):
+            client.post("/api/files/a.csv", content=broken())
+        until = time.monotonic() + 10
+        while [*(tmp_path / "data").iterdir()] and time.monotonic() < until:
+            time.sleep(0.01)
+    assert [*(tmp_path / "data").iterdir()] == []
+    assert caplog.text == ""
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,7 +18,7 @@ from drivecoach.studio.fields import form_of_input
 from drivecoach.verify import certificate as paper
 from tests.support import crossing as crossing_domain
 from tests.support.crossing import CROSSING
-from tests.support.open_studio import open_studio
+from tests.support.studio import open_studio
 from tests.support.thermostat import THERMOSTAT
 
 RULES = f"rules:{crossing_domain.__file__}:domain"

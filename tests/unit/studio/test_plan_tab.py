@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,40 @@ def test_a_recipes_name_is_no_path(client: TestClient, workspace: Workspace, nam
     given = chosen(client) | {"name": name}
     assert client.post("/api/plan/save", json={"settings": given}).status_code == 400
     assert [*(workspace.folder / "recipes").iterdir()] == []
+
+
+OUTSIDE = (
+    ("domain", {"domain": "/elsewhere/schema.py"}),
+    ("domain", {"domain": "../schema.py:domain"}),
+    ("domain", {"domain": "/elsewhere/a.json,data/b.json"}),
+    ("domain", {"domain": {"input": "data/a.json", "answer": "../b.json"}}),
+    ("data.path", {"data": {"path": "/elsewhere/pairs.jsonl"}}),
+    (
+        "data.mix.1.path",
+        {"data": {"mix": [{"path": "data/a.jsonl", "share": 0.5}, {"path": "../b.jsonl", "share": 0.5}]}},
+    ),
+    ("base.name", {"base": {"source": "local", "name": "/elsewhere/model"}}),
+    ("chat.template", {"chat": {"template": "../x.jinja"}, "base": {"source": "hub", "name": "a/b"}}),
+    ("parent.run", {"parent": {"run": "../runs/a", "fingerprint": "0"}}),
+)
+
+
+@pytest.mark.parametrize(("setting", "changed"), OUTSIDE, ids=[str(changed) for _, changed in OUTSIDE])
+def test_no_recipe_names_a_file_outside_the_folder(
+    client: TestClient, workspace: Workspace, setting: str, changed: dict[str, Any]
+) -> None:
+    given = {"name": "away", "data": {"path": "data/a.jsonl"}, "base": {"source": "nano"}} | changed
+    (workspace.folder / "data/a.jsonl").write_text('{"input": "a", "output": "b"}\n', encoding="utf-8")
+    told = client.post("/api/plan/save", json={"settings": given}).json()
+    assert [fault["where"] for fault in told["faults"]] == [setting], told
+    # The same recipe, dropped in as if it were data: YAML reads JSON.
+    text = json.dumps(given).replace("../", "../../").replace('"data/', '"../data/')
+    assert client.post("/api/files/away.json", content=text).status_code == 200
+    for path in ("/api/plan/estimate", "/api/train/start"):
+        answer = client.post(path, json={"recipe": "data/away.json"})
+        assert answer.status_code == 400, answer.text
+        assert [fault["where"] for fault in answer.json()["faults"]] == [setting]
+    assert client.get("/api/jobs").json() == []
 
 
 def test_a_domain_of_ones_own_stays_inside_the_folder(client: TestClient, workspace: Workspace) -> None:

@@ -14,8 +14,8 @@ from drivecoach.domains.driving import DRIVING
 from drivecoach.evaluate.result import Rate
 from drivecoach.verify import certificate as paper
 from tests.support.measured_runs import states, write_figures
-from tests.support.open_studio import finished, open_studio
 from tests.support.runs import make_run
+from tests.support.studio import finished, open_studio
 
 STATES = states(12)
 LINES = [DRIVING.write_input(state) for state in STATES]

@@ -12,7 +12,7 @@ import pytest
 from drivecoach.files import sha256
 from tests.integration.test_report_browser import ARGUMENTS, CHROMIUM
 from tests.support import crossing as crossing_domain
-from tests.support.open_studio import TOKEN, open_studio
+from tests.support.studio import TOKEN, open_studio
 
 OUTSIDE = """() => {
   const width = document.documentElement.clientWidth;

@@ -15,9 +15,9 @@ from drivecoach.export.card import CARD
 from drivecoach.files import sha256
 from tests.support.deploy_server import DeployServer, deploy_server
 from tests.support.driving import lines
-from tests.support.open_studio import finished, open_studio
 from tests.support.runs import make_run
 from tests.support.scripted_model import write_scripted_gguf
+from tests.support.studio import finished, open_studio
 
 CHAT = Chat(DRIVING.system)
 
@@ -58,6 +58,18 @@ def test_a_download_is_the_file_by_its_name_and_digest(studio: tuple[httpx.Clien
 @pytest.mark.parametrize("name", ["secret.safetensors", "manifest.json", "..%2Frecipe.json", "%2Fetc%2Fpasswd"])
 def test_nothing_else_is_downloaded(studio: tuple[httpx.Client, Path], name: str) -> None:
     assert studio[0].get(f"/api/ship/runs/one/files/{name}").status_code in (400, 404)
+
+
+def test_a_link_to_the_outside_is_no_download(studio: tuple[httpx.Client, Path], tmp_path: Path) -> None:
+    client, folder = studio
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    link = folder / "export/linked.gguf"
+    link.symlink_to(tmp_path / "secret")
+    try:
+        assert "linked.gguf" not in {one["name"] for one in client.get("/api/ship/runs/one").json()["files"]}
+        assert client.get("/api/ship/runs/one/files/linked.gguf").status_code == 400
+    finally:
+        link.unlink()
 
 
 def test_the_card_is_shown_without_its_metadata_and_without_what_a_browser_would_run(

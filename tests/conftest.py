@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 # the matrices of tiny models are not worth sharing among threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that runs the tests in the background lets Ctrl-C be ignored, and so would every command under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine with two cores stalls at times: how long an example took says nothing about the code.
 settings.register_profile("drivecoach", deadline=None)

@@ -1,6 +1,7 @@
 """The command line: verbs, and the one place where errors become messages and exit codes."""
 
 import gc
+import sys
 
 from drivecoach.cli import process
 
@@ -23,4 +24,7 @@ def main() -> None:
             with process.ended_in_order():
                 run(app)
         finally:
-            gc.freeze()  # what is left ends with the process: looking through it once more took a tenth of a second
+            # What is left ends with the process: looking through it once more took a tenth of a second. After a training
+            # it is looked through all the same, because libraries that PyTorch brings tell of what was not freed.
+            if "torch" not in sys.modules:
+                gc.freeze()

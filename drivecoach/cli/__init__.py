@@ -24,7 +24,7 @@ def main() -> None:
             with process.ended_in_order():
                 run(app)
         finally:
-            # What is left ends with the process: looking through it once more took a tenth of a second. After a training
-            # it is looked through all the same, because libraries that PyTorch brings tell of what was not freed.
+            # What is left ends with the process: looking through it once more took a tenth of a second. Where PyTorch
+            # is in, it is looked through all the same: libraries that it brings tell of what was not freed.
             if "torch" not in sys.modules:
                 gc.freeze()

@@ -110,7 +110,7 @@ def test_a_whole_tuning(browser: Any, start: Callable[[Path], Studio], tmp_path:
     page.locator("#step-data").focus()
     page.keyboard.press("ArrowRight")
     page.locator("#set-name").wait_for()
-    assert "no such file" in page.locator("[data-setting='data.path'] .wrong-said").inner_text()
+    page.locator("[data-setting='data.path'] .wrong-said", has_text="no such file").wait_for()
     page.select_option("[id='set-data.path']", "data/rows-edited.jsonl")
     page.locator("[id='set-train.batch_size']").fill("-4")
     page.locator("[data-setting='train.batch_size'] .wrong-said", has_text="greater than 0").wait_for()

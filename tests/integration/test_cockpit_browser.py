@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +19,9 @@ from drivecoach.live.source import read_records
 from drivecoach.runtime.rules import Rules
 from drivecoach.serve.current import Served
 from drivecoach.serve.limits import Limits
-from tests.integration.test_report_browser import ARGUMENTS, OUTSIDE
+from tests.integration.test_report_browser import ARGUMENTS, CHROMIUM, OUTSIDE
 from tests.support.serving import serving
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium"),

@@ -21,8 +21,7 @@ from infer import old_way
 
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.state import VehicleState
-from drivecoach.native.decode import Verdict
-from drivecoach.native.judge import judge
+from drivecoach.native.judge import Verdict, judge
 from drivecoach.runtime.llamacpp import SLOTS, LlamaCpp
 
 SAMPLE = 2000

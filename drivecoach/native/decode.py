@@ -1,4 +1,4 @@
-"""Many rows at once: answers judged, or written greedily, with the prefixes that prompts share decoded once.
+"""Many rows at once: answers written greedily, with the prefixes that prompts share decoded once.
 
 Rows are sorted by prompt, so that neighbours share most of theirs; a token of the batch then belongs to all rows that
 have it. A draft of the answer rides along in the same batch: where every one of its tokens is the most likely one, the
@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from drivecoach.errors import ModelError
 from drivecoach.native.llama import Context
@@ -31,19 +28,6 @@ class Row:
     """With its end token, where the answer is whole."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether greedy decoding would write the answer, and how likely the answer is."""
-
-    right: bool
-    log_probability: float
-    """Natural logarithm, summed over the answer's tokens and its end."""
-    tokens: int
-    """Of the answer, its end included."""
-    margin: float
-    """By how much the least certain of its tokens beats every other one, in logits; negative where it loses."""
-
-
 @dataclass
 class Written:
     """An answer's tokens without the end token."""
@@ -55,24 +39,6 @@ class Written:
     """Natural logarithm, summed over the tokens and the end token."""
 
 
-def judge(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]]:
-    """A verdict for every row's draft, with the row's place in ``rows``, in the order in which they are found."""
-    for batch in _batches(context, rows):
-        places = _fill(context, [rows[at] for at in batch])
-        logits = context.decode()
-        best = logits.argmax(axis=1)
-        totals = _log_sums(logits)
-        for at, (start, _) in zip(batch, places, strict=True):
-            draft = np.asarray(rows[at].draft)
-            stop = start + len(draft)
-            its = np.arange(start, stop), draft
-            chosen = logits[its].astype(np.float64)
-            logits[its] = -np.inf  # what is left of its rows is what the answer is not
-            margin = (chosen - logits[start:stop].max(axis=1)).min()
-            right = bool((best[start:stop] == draft).all())
-            yield at, Verdict(right, float((chosen - totals[start:stop]).sum()), len(draft), float(margin))
-
-
 def write(
     context: Context, rows: Sequence[Row], limits: Sequence[int], watches: Sequence[Watch | None] = ()
 ) -> Iterator[tuple[int, Written]]:
@@ -80,13 +46,12 @@ def write(
 
     ``limits``: how many tokens each may have. ``watches``: a row is left as it is when its own says True.
     """
-    for batch in _batches(context, rows):
+    for batch in batches(context, rows):
         chosen = [rows[at] for at in batch]
-        places = _fill(context, chosen)
-        best, sure = _likeliest(context.decode())
+        places = fill(context, chosen)
+        context.decode()
         answers = [
-            _accepted(context, row, best[start:stop], sure[start:stop], limits[at])
-            for at, row, (start, stop) in zip(batch, chosen, places, strict=True)
+            _accepted(context, row, place, limits[at]) for at, row, place in zip(batch, chosen, places, strict=True)
         ]
 
         def is_open(n: int, batch: list[int] = batch, answers: list[Written] = answers) -> bool:
@@ -106,55 +71,53 @@ def write(
             for n in still:
                 tokens = answers[n].tokens
                 context.want(context.add(tokens[-1:], len(chosen[n].prompt) + len(tokens) - 1, n))
-            for n, token, certain in zip(still, *_likeliest(context.decode()), strict=True):
-                _append(context, answers[n], token, certain)
+            context.decode()
+            for nth, n in enumerate(still):
+                _append(answers[n], context, nth)
             ended = [n for n in still if not is_open(n)]
             yield from ((batch[n], answers[n]) for n in ended)
             still = [n for n in still if n not in ended]
 
 
-def _accepted(context: Context, row: Row, best: Ids, sure: Sequence[float], limit: int) -> Written:
+def _accepted(context: Context, row: Row, place: range, limit: int) -> Written:
     """What is certain after one decode: the draft as far as it was the most likely, and one token more."""
     answer = Written()
-    for place, (token, certain) in enumerate(zip(best, sure, strict=True)):
-        _append(context, answer, token, certain)
-        agrees = place < len(row.draft) and row.draft[place] == token
-        if answer.finished or not agrees or len(answer.tokens) >= limit:
+    for nth, drafted in zip(place, [*row.draft, None], strict=False):
+        token = _append(answer, context, nth)
+        if answer.finished or token != drafted or len(answer.tokens) >= limit:
             break
     return answer
 
 
-def _append(context: Context, answer: Written, token: int, log_probability: float) -> None:
+def _append(answer: Written, context: Context, nth: int) -> int:
+    """Go on with what most likely follows the ``nth`` wanted token."""
+    token, log_probability = context.likeliest(nth)
     answer.log_probability += log_probability
     if context.ends(token):
         answer.finished = True
     else:
         answer.tokens.append(token)
+    return token
 
 
-def _fill(context: Context, rows: Sequence[Row]) -> list[tuple[int, int]]:
-    """Put sorted rows into an empty context and batch; for each where its logits begin and end.
+def fill(context: Context, rows: Sequence[Row]) -> list[range]:
+    """Put sorted rows into an empty context and batch; for each which of the wanted tokens are its own.
 
-    A row's logits are those after its prompt and after each token of its draft but an end token.
+    They are the last of its prompt and those of its draft but an end token.
     """
     context.clear()
     context.begin()
-    path = np.empty(0, dtype=np.int64)
+    path: Ids = []
     before: Ids = []
-    wanted = 0
     places = []
     for sequence, row in enumerate(rows):
-        shared = _shared(before, row.prompt)
-        path = path[:shared]
+        first = context.wanted
+        del path[_shared(before, row.prompt) :]
         context.share(path, sequence)
-        own = context.add(row.prompt[shared:], shared, sequence)
-        path = np.concatenate([path, own])
-        context.want(path[-1])
-        fed = _fed(context, row)
-        if fed:
-            context.want(context.add(fed, len(row.prompt), sequence))
-        places.append((wanted, wanted + 1 + len(fed)))
-        wanted += 1 + len(fed)
+        path += context.add(row.prompt[len(path) :], len(path), sequence)
+        context.want(path[-1:])
+        context.want(context.add(_fed(context, row), len(row.prompt), sequence))
+        places.append(range(first, context.wanted))
         before = row.prompt
     return places
 
@@ -173,7 +136,7 @@ def _shared(before: Ids, prompt: Ids) -> int:
     return most
 
 
-def _batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
+def batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
     """Places in ``rows``, sorted by prompt and cut so that each batch fits the context."""
     batch: list[int] = []
     tokens = outputs = 0
@@ -201,18 +164,3 @@ def _batches(context: Context, rows: Sequence[Row]) -> Iterator[list[int]]:
 def pieces(context: Context, tokens: Iterable[int]) -> str:
     """The text of an answer's tokens."""
     return b"".join(map(context.piece, tokens)).decode("utf-8", "replace")
-
-
-def _likeliest(logits: np.ndarray[Any, Any]) -> tuple[Ids, list[float]]:
-    """The most likely token of each row, and the logarithm of its probability."""
-    best = logits.argmax(axis=1)
-    chosen = logits[np.arange(len(logits)), best].astype(np.float64) - _log_sums(logits)
-    return best.tolist(), chosen.tolist()
-
-
-def _log_sums(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """log(sum(exp)) of each row, in 64 bits."""
-    most: np.ndarray[Any, Any] = logits.max(axis=1)
-    sums: np.ndarray[Any, Any] = np.exp(logits - most[:, None]).sum(axis=1, dtype=np.float64)
-    totals: np.ndarray[Any, Any] = most + np.log(sums)
-    return totals

@@ -5,19 +5,35 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from drivecoach.native import decode
-from drivecoach.native.decode import Verdict
+import numpy as np
+
+from drivecoach.native.decode import Row, batches, fill
 from drivecoach.native.llama import Context, decoders
 
 _WINDOW = 512
 """Rows that are sorted together, so that neighbours share most of their prompts; few, so that all cores have some."""
 _TOKENS, _SEQUENCES, _LOGITS = 256, 48, 64 << 20
 """Of one batch. In a larger one each token would be held against more that are none of its own row's."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether greedy decoding would write the answer, and how likely the answer is."""
+
+    right: bool
+    log_probability: float
+    """Natural logarithm, summed over the answer's tokens and its end."""
+    tokens: int
+    """Of the answer, its end included."""
+    margin: float
+    """By how much the least certain of its tokens beats every other one, in logits; negative where it loses."""
 
 
 def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str) -> Iterator[Verdict]:
@@ -43,10 +59,10 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
         verdicts: dict[int, Verdict] = {}
         try:
             asked = [
-                decode.Row(context.tokenize(prompt), context.tokenize_again(answer + end))
+                Row(context.tokenize(prompt), context.tokenize_again(answer + end))
                 for prompt, answer in window
             ]
-            for at, verdict in decode.judge(context, asked):
+            for at, verdict in verdicts_of(context, asked):
                 verdicts[at] = verdict
                 if given_up.is_set():  # nobody waits for the rest
                     return []
@@ -70,3 +86,30 @@ def judge(path: Path, rows: Iterable[tuple[str, str]], *, length: int, end: str)
     finally:
         for context in made:
             context.close()
+
+
+def verdicts_of(context: Context, rows: Sequence[Row]) -> Iterator[tuple[int, Verdict]]:
+    """A verdict for every row's draft, with the row's place in ``rows``, in the order in which they are found."""
+    for batch in batches(context, rows):
+        places = fill(context, [rows[at] for at in batch])
+        context.decode()
+        logits = np.ctypeslib.as_array(context.logits, (context.wanted, context.vocabulary_size))
+        best = logits.argmax(axis=1)
+        totals = _log_sums(logits)
+        for at, place in zip(batch, places, strict=True):
+            draft = np.asarray(rows[at].draft)
+            start, stop = place.start, place.start + len(draft)
+            its = np.arange(start, stop), draft
+            chosen = logits[its].astype(np.float64)
+            logits[its] = -np.inf  # what is left of its rows is what the answer is not
+            margin = (chosen - logits[start:stop].max(axis=1)).min()
+            right = bool((best[start:stop] == draft).all())
+            yield at, Verdict(right, float((chosen - totals[start:stop]).sum()), len(draft), float(margin))
+
+
+def _log_sums(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """log(sum(exp)) of each row, in 64 bits."""
+    most: np.ndarray[Any, Any] = logits.max(axis=1)
+    sums: np.ndarray[Any, Any] = np.exp(logits - most[:, None]).sum(axis=1, dtype=np.float64)
+    totals: np.ndarray[Any, Any] = most + np.log(sums)
+    return totals

@@ -10,13 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
-from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_uint32, c_void_p
+from collections.abc import Iterable, Sequence
+from ctypes import POINTER, c_bool, c_char_p, c_double, c_float, c_int, c_int8, c_int32, c_uint32, c_void_p
 from functools import cache, lru_cache
+from math import exp, isclose, log
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from drivecoach.errors import ModelError
 from drivecoach.native.library import shared_library, wheel_version
@@ -124,6 +123,29 @@ def functions() -> ctypes.CDLL:
     return library
 
 
+@cache
+def choosing() -> ctypes.PyDLL:
+    """Two functions that look at the logits of one token.
+
+    They take some microseconds, so that the interpreter is not handed to another thread meanwhile. The second is
+    ggml's own (``ggml/src/ggml-cpu/vec.h``) and no part of its interface: it is tried. Raises NotKnown.
+    """
+    library = ctypes.PyDLL(None, handle=functions()._handle)
+    try:
+        library.llama_sampler_init_greedy.restype = c_void_p
+        library.llama_sampler_free.argtypes = [c_void_p]
+        library.llama_sampler_sample.argtypes = [c_void_p, c_void_p, c_int32]
+        library.ggml_vec_soft_max_f32.restype = c_double
+        library.ggml_vec_soft_max_f32.argtypes = [c_int, c_void_p, c_void_p, c_float]
+    except AttributeError as error:
+        raise NotKnown(f"xllamacpp {wheel_version()} lacks a function of llama.cpp: {error}", hint=_HINT) from error
+    logits, room = (c_float * 3)(1.0, 3.0, 2.0), (c_float * 3)()
+    found = library.ggml_vec_soft_max_f32(3, room, logits, 3.0)
+    if not isclose(found, exp(-2) + 1 + exp(-1), rel_tol=1e-5):
+        raise NotKnown(f"xllamacpp {wheel_version()} sums up probabilities in another way", hint=_HINT)
+    return library
+
+
 def cores_here() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -173,10 +195,19 @@ class Context:
             raise ModelError(f"llama.cpp has no memory for {cells} tokens of {path}", hint="ask for less at once")
         self._check(wanted)
         self._memory = self._library.llama_get_memory(self._context)
-        self._token, self._position, self._count = (np.zeros(tokens, np.int32) for _ in range(3))
-        self._wanted = np.zeros(tokens, np.int8)
-        self._members = np.zeros((tokens, sequences), np.int32)
-        rows = [ctypes.cast(row.ctypes.data, POINTER(c_int32)) for row in self._members]
+        self._choosing = choosing()
+        self._greedy = self._choosing.llama_sampler_init_greedy()
+        self._room = (c_float * self.vocabulary_size)()
+        self.wanted = 0
+        """Of how many tokens of the batch it is asked what follows."""
+        self.logits: Any = None
+        """A pointer to the logits of what follows them, a row of 32-bit floats each; they may be written to."""
+        self._token, self._position, self._count = ((c_int32 * tokens)() for _ in range(3))
+        self._asked = (c_int8 * tokens)()
+        self._members = (c_int32 * (tokens * sequences))()
+        """Of each token of the batch the sequences that it belongs to."""
+        start, size = ctypes.addressof(self._members), 4 * sequences
+        members = (c_void_p * tokens)(*range(start, start + tokens * size, size))
         # Answers repeat, and so do their tokens; a call of the library costs more than a look.
         self.ends = lru_cache(_KEPT)(self._ends)
         self.piece = lru_cache(_KEPT)(self._piece)
@@ -184,12 +215,12 @@ class Context:
         """As `tokenize`, for texts that come again and again; the list is not to be changed."""
         self._batch = _Batch(
             0,
-            self._token.ctypes.data_as(POINTER(c_int32)),
+            self._token,
             None,
-            self._position.ctypes.data_as(POINTER(c_int32)),
-            self._count.ctypes.data_as(POINTER(c_int32)),
-            (POINTER(c_int32) * tokens)(*rows),
-            self._wanted.ctypes.data_as(POINTER(c_int8)),
+            self._position,
+            self._count,
+            ctypes.cast(members, POINTER(POINTER(c_int32))),
+            self._asked,
         )
 
     def _check(self, wanted: dict[str, int]) -> None:
@@ -233,40 +264,53 @@ class Context:
 
     def begin(self) -> None:
         """Start a new batch."""
-        self._batch.n_tokens = 0
+        self._batch.n_tokens = self.wanted = 0
 
-    def add(self, tokens: Sequence[int], start: int, sequence: int) -> np.ndarray[Any, Any]:
+    def add(self, tokens: Sequence[int], start: int, sequence: int) -> range:
         """Put ``tokens`` into the batch at positions from ``start`` on; their places in it come back."""
+        count = len(tokens)
         first = self._batch.n_tokens
-        last = first + len(tokens)
-        self._token[first:last] = tokens
-        self._position[first:last] = np.arange(start, start + len(tokens))
-        self._count[first:last] = 1
-        self._members[first:last, 0] = sequence
-        self._wanted[first:last] = 0
-        self._batch.n_tokens = last
-        return np.arange(first, last)
+        self._batch.n_tokens = last = first + count
+        self._token[first:last] = [*tokens]
+        self._position[first:last] = [*range(start, start + count)]
+        self._count[first:last] = [1] * count
+        self._asked[first:last] = [0] * count
+        for place in range(first, last):
+            self._members[place * self.sequences] = sequence
+        return range(first, last)
 
-    def share(self, places: np.ndarray[Any, Any], sequence: int) -> None:
+    def share(self, places: Iterable[int], sequence: int) -> None:
         """Let tokens of the batch belong to one more sequence."""
-        self._members[places, self._count[places]] = sequence
-        self._count[places] += 1
+        for place in places:
+            count = self._count[place]
+            self._members[place * self.sequences + count] = sequence
+            self._count[place] = count + 1
 
-    def want(self, places: np.ndarray[Any, Any] | int) -> None:
-        """Ask for what follows these tokens of the batch."""
-        self._wanted[places] = 1
+    def want(self, places: Iterable[int]) -> None:
+        """Ask for what follows these tokens of the batch, each of them once and in its order."""
+        for place in places:
+            self._asked[place] = 1
+            self.wanted += 1
 
-    def decode(self) -> np.ndarray[Any, Any]:
-        """Logits (one row a wanted token, in the order of the batch), valid until the next decode."""
+    def decode(self) -> None:
+        """Decode the batch; `logits` and `likeliest` are about it until the next one."""
         state = self._library.llama_decode(self._context, self._batch)
         if state:
             raise ModelError(f"llama.cpp could not decode a batch (code {state})", hint="ask for less at once")
-        count = int(self._wanted[: self._batch.n_tokens].sum())
-        return np.ctypeslib.as_array(self._library.llama_get_logits(self._context), (count, self.vocabulary_size))
+        self.logits = self._library.llama_get_logits(self._context)
+
+    def likeliest(self, nth: int) -> tuple[int, float]:
+        """What most likely follows the ``nth`` wanted token, and the natural logarithm of its probability."""
+        size = self.vocabulary_size
+        token: int = self._choosing.llama_sampler_sample(self._greedy, self._context, nth - self.wanted)
+        row = ctypes.addressof(self.logits.contents) + 4 * nth * size
+        most = self.logits[nth * size + token]
+        return token, -log(self._choosing.ggml_vec_soft_max_f32(size, self._room, row, most))
 
     def close(self) -> None:
         """Free model and context."""
         if self._context:
+            self._choosing.llama_sampler_free(self._greedy)
             self._library.llama_free(self._context)
             self._library.llama_model_free(self._model)
             self._context = self._model = None

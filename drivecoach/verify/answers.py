@@ -17,8 +17,7 @@ from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import RuntimeFailure
 from drivecoach.evaluate.target import Target
 from drivecoach.infer import Engine, Outcome, Question
-from drivecoach.native.decode import Verdict
-from drivecoach.native.judge import judge
+from drivecoach.native.judge import Verdict, judge
 from drivecoach.runtime.llamacpp import LlamaCpp
 from drivecoach.verify.states import State
 

@@ -14,7 +14,7 @@ from drivecoach.errors import InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.writer import write_gguf
 from drivecoach.native import decode, llama
 from drivecoach.native.batcher import Batcher
-from drivecoach.native.judge import judge
+from drivecoach.native.judge import judge, verdicts_of
 from drivecoach.runtime.llamacpp import LlamaCpp
 from tests.support.tiny_models import byte_level_tokenizer, save_model, save_tokenizer
 
@@ -55,11 +55,12 @@ def _smallest_lead(context: llama.Context, prompt: str) -> float:
     tokens, start = ids, 0
     for _ in range(LIMIT):
         context.begin()
-        context.want(context.add(tokens, start, 0)[-1])
-        (logits,) = context.decode()
+        context.want(context.add(tokens, start, 0)[-1:])
+        context.decode()
+        logits = context.logits[: context.vocabulary_size]
         second, first = sorted(logits)[-2:]
-        leads.append(float(first - second))
-        tokens, start = [int(logits.argmax())], start + len(tokens)
+        leads.append(first - second)
+        tokens, start = [logits.index(first)], start + len(tokens)
     return min(leads)
 
 
@@ -111,9 +112,11 @@ def test_judging_agrees_with_generating(model: Path, texts: list[str]) -> None:
         decode.Row(row.prompt, [token if place != at % LIMIT else token + 1 for place, token in enumerate(row.draft)])
         for at, row in enumerate(right)
     ]
-    verdicts = dict(decode.judge(context, [*right, *wrong]))
+    verdicts = dict(verdicts_of(context, [*right, *wrong]))
     context.close()
     assert [verdicts[at].right for at in range(len(verdicts))] == [True] * len(right) + [False] * len(wrong)
+    for at in range(len(right)):  # batches of another size add up in another order
+        assert written[at].log_probability == pytest.approx(verdicts[at].log_probability, rel=0.05, abs=0.1)
     likelier = [verdicts[at].log_probability > verdicts[at + len(right)].log_probability for at in range(len(right))]
     assert sum(likelier) > 0.9 * len(right)
 
@@ -201,16 +204,19 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         Batcher(tmp_path / "m.gguf", length=LENGTH, limit=LIMIT, end=CHAT.end)
 
 
-@pytest.mark.parametrize("change", ["default", "version"])
+@pytest.mark.parametrize("change", ["default", "version", "sum"])
 def test_another_library_is_noticed_and_the_slower_way_stays(
     change: str, model: Path, texts: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if change == "default":
         monkeypatch.setitem(llama._FIELDS, "n_batch", (4, "I", 4096))
-    else:
+    elif change == "version":
         monkeypatch.setattr(llama, "wheel_version", lambda: "2027.1.1")
+    else:
+        monkeypatch.setattr(llama, "isclose", lambda *_, **__: False)
     monkeypatch.setattr(llama, "functions", llama.functions.__wrapped__)
-    with pytest.raises(llama.NotKnown, match=r"n_batch|only 2026\.10"):
+    monkeypatch.setattr(llama, "choosing", llama.choosing.__wrapped__)
+    with pytest.raises(llama.NotKnown, match=r"n_batch|only 2026\.10|sums up"):
         Batcher(model, length=LENGTH, limit=LIMIT, end=CHAT.end)
     with LlamaCpp(model) as runtime, pytest.warns(UserWarning, match="one by one"):
         assert runtime.generate(texts[0]).text == expected[0]

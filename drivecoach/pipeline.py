@@ -16,7 +16,10 @@ from pathlib import Path
 
 from drivecoach import stage
 from drivecoach.config import Recipe, read_recipe
-from drivecoach.data import SPLITS, DataResult, Pair, prepare, read_pairs
+from drivecoach.data.check import Pair
+from drivecoach.data.prepare import prepare, read_pairs
+from drivecoach.data.result import DataResult
+from drivecoach.data.split import SPLITS
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.load import load_domain
 from drivecoach.domains.stored import find_domain

@@ -13,7 +13,8 @@ from pydantic import JsonValue
 from drivecoach import stage
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
-from drivecoach.data import DataResult, identity
+from drivecoach.data.result import DataResult
+from drivecoach.data.sources import identity
 from drivecoach.domain import AnyDomain, JsonObject
 from drivecoach.domains.load import files_of
 from drivecoach.domains.load import identity as domain_identity

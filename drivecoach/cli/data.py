@@ -16,9 +16,8 @@ from pydantic import ValidationError
 from drivecoach.cli import show
 from drivecoach.cli.options import AsJson
 from drivecoach.config import SourceConfig
-from drivecoach.data import Refusal
-from drivecoach.data import check as check_rows
-from drivecoach.data.check import INVARIANT, json_line
+from drivecoach.data.check import INVARIANT, Refusal, json_line
+from drivecoach.data.check import check as check_rows
 from drivecoach.data.exchange import export_table, import_table, notes_on, refuse_existing
 from drivecoach.data.formats import FORMATS, TABLE
 from drivecoach.data.generate import COUNT, LARGEST_SEED, SEED

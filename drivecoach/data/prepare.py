@@ -14,10 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import BaseModel
-
 from drivecoach.config import DataConfig
 from drivecoach.data.check import Pair, Refusal, json_line, scan
+from drivecoach.data.result import DataResult
 from drivecoach.data.split import SPLITS, Split, split_name
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DataError, Fault, first_line
@@ -28,20 +27,6 @@ REJECTS = "rejects.jsonl"
 _SHOWN = 10
 _SALT = "share"
 """Which rows are used is decided by another number than their split."""
-
-
-class DataResult(BaseModel, frozen=True, extra="forbid"):
-    """The result of the data stage: how many rows were read, and what became of them."""
-
-    rows: int
-    refused: dict[str, int]
-    """By kind of fault."""
-    warnings: int
-    train: int
-    validation: int
-    test: int
-    digests: dict[Split, str]
-    """Of each split, the SHA-256 of its pairs in their order; where they stood in their source is no part of it."""
 
 
 def prepare(data: DataConfig, domain: AnyDomain, control: re.Pattern[str], folder: Path) -> DataResult:

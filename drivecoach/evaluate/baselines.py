@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from drivecoach.chat import Message, chat_of
 from drivecoach.config import read_recipe
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.node import text_of
 from drivecoach.domain.scores import at

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import BaseModel, JsonValue
 
 from drivecoach.chat.template import split
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domain import AnyDomain
 from drivecoach.files import write_lines
 

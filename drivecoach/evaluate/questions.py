@@ -11,8 +11,9 @@ from typing import Any
 from drivecoach.chat.family import ANY_CONTROL
 from drivecoach.chat.template import split
 from drivecoach.config import SourceConfig, read_recipe
-from drivecoach.data import SPLITS, Pair, read_pairs
-from drivecoach.data.check import Refusal, scan
+from drivecoach.data.check import Pair, Refusal, scan
+from drivecoach.data.prepare import read_pairs
+from drivecoach.data.split import SPLITS
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.explanation import with_value
 from drivecoach.errors import DataError, Fault

@@ -10,7 +10,7 @@ from typing import Any
 
 from drivecoach import stage
 from drivecoach.config import BaseConfig, Recipe
-from drivecoach.data import DataResult
+from drivecoach.data.result import DataResult
 from drivecoach.errors import ModelError
 from drivecoach.files import sha256
 from drivecoach.text import shown

@@ -16,7 +16,7 @@ import yaml
 
 from drivecoach import stage
 from drivecoach.config import Recipe
-from drivecoach.data import DataResult
+from drivecoach.data.result import DataResult
 from drivecoach.domain import AnyDomain
 from drivecoach.errors import DrivecoachError
 from drivecoach.evaluate.found import find_figures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domain import AnyDomain
 from drivecoach.domains import stored
 from drivecoach.export import about, merge, modelfile

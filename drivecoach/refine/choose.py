@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domain import AnyDomain, place
 from drivecoach.verify.answers import LOWERED
 from drivecoach.verify.run import MEASURED

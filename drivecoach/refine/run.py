@@ -12,7 +12,10 @@ from pathlib import Path
 
 from drivecoach import stage
 from drivecoach.config import RECIPE, ParentConfig, Recipe, RefineConfig, read_recipe
-from drivecoach.data import SPLITS, DataResult, Pair, extend, read_pairs
+from drivecoach.data.check import Pair
+from drivecoach.data.prepare import extend, read_pairs
+from drivecoach.data.result import DataResult
+from drivecoach.data.split import SPLITS
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import ModelError, RecipeError
 from drivecoach.evaluate.scores import Evaluation

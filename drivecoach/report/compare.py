@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, JsonValue
 
 from drivecoach import stage
-from drivecoach.data import DataResult, read_pairs
+from drivecoach.data.prepare import read_pairs
+from drivecoach.data.result import DataResult
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import DataError
 from drivecoach.evaluate import result

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from drivecoach import stage
-from drivecoach.data import DataResult, Pair, read_pairs
+from drivecoach.data.check import Pair
+from drivecoach.data.prepare import read_pairs
+from drivecoach.data.result import DataResult
 from drivecoach.domain import AnyDomain
 from drivecoach.domain.node import text_of
 from drivecoach.domain.scores import WHOLE

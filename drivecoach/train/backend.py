@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from drivecoach.chat import Chat
 from drivecoach.config import Recipe
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.errors import DrivecoachError, RecipeError, TrainError, first_line
 from drivecoach.registry import Registry
 from drivecoach.train import processes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from drivecoach.chat import Chat
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.errors import DataError, Fault
 from drivecoach.progress import progress
 from drivecoach.train import processes

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from drivecoach.batch.answerer import Answerer
 from drivecoach.batch.hosts import Hosts
 from drivecoach.chat.template import split
-from drivecoach.data import read_pairs
+from drivecoach.data.prepare import read_pairs
 from drivecoach.domain.scores import WHOLE
 from drivecoach.errors import ModelError
 from drivecoach.evaluate.target import Target, open_target

@@ -14,7 +14,7 @@ import pytest
 from openpyxl import load_workbook
 
 from drivecoach.config import load_recipe
-from drivecoach.data import check
+from drivecoach.data.check import check
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.driving.words import ACTIONS
 from tests.support.command import Run, refused

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from drivecoach.config import Recipe
-from drivecoach.data import DataResult
+from drivecoach.data.result import DataResult
 from drivecoach.domain.scores import WHOLE
 from drivecoach.evaluate.scores import Evaluation, Scores
 from drivecoach.export.result import Agreement, ExportedFile, ExportResult

@@ -10,7 +10,7 @@ import pytest
 from drivecoach.chat import family
 from drivecoach.cli import show
 from drivecoach.config import Recipe
-from drivecoach.data import DataResult
+from drivecoach.data.result import DataResult
 from drivecoach.pipeline import Run
 
 OWN = family("chatml").source

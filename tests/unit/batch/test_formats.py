@@ -15,8 +15,8 @@ from drivecoach.batch.hosts import Hosts
 from drivecoach.batch.read import open_source
 from drivecoach.batch.run import Settings, run_batch
 from drivecoach.batch.write import columns, open_output
-from drivecoach.data import read_rows
 from drivecoach.data.exchange import export_table
+from drivecoach.data.read import read_rows
 from drivecoach.domains.driving import DRIVING, VehicleState
 from drivecoach.errors import DataError
 from drivecoach.infer import Outcome

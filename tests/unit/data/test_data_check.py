@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach.data import Report, check
-from drivecoach.data.check import json_line
+from drivecoach.data.check import Report, check, json_line
 from drivecoach.domains.driving import DRIVING
 from tests.support.driving import lines
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivecoach.config import SourceConfig
-from drivecoach.data import Refusal, check, read_rows, scan
+from drivecoach.data.check import Refusal, check, scan
 from drivecoach.data.formats import Malformed, read_example
+from drivecoach.data.read import read_rows
 from drivecoach.domains.text import TEXT as text
 from drivecoach.errors import DataError
 

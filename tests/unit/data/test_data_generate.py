@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from drivecoach.chat.template import split
-from drivecoach.data import check
+from drivecoach.data.check import check
 from drivecoach.data.generate import COUNT, SEED, DataSet, draw, generate
 from drivecoach.domain import Domain
 from drivecoach.domains.driving import DRIVING, RULES

@@ -11,7 +11,8 @@ import pytest
 
 from drivecoach.chat import family
 from drivecoach.config import DataConfig, SourceConfig
-from drivecoach.data import Refusal, prepare, read_pairs, scan
+from drivecoach.data.check import Refusal, scan
+from drivecoach.data.prepare import prepare, read_pairs
 from drivecoach.domains.text import TEXT as text
 from drivecoach.errors import DataError
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach.data import Row, read_rows
+from drivecoach.data.read import read_rows
+from drivecoach.data.record import Row
 from drivecoach.errors import DataError
 
 PAIR = {"input": "<特征>挡位:1挡</特征>", "output": "松油门"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach.data import SPLITS, split_name
+from drivecoach.data.split import SPLITS, split_name
 
 DRIVING = Path(__file__).parents[3] / "datasets" / "driving.json"
 TEXTS = st.text(st.characters(codec="utf-8"))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivecoach.config import SourceConfig
-from drivecoach.data import Refusal, scan
+from drivecoach.data.check import Refusal, scan
 from drivecoach.data.survey import survey
 from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import DataError

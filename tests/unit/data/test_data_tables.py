@@ -20,8 +20,10 @@ from pyarrow import parquet
 
 from drivecoach.batch.read import open_source
 from drivecoach.config import SourceConfig
-from drivecoach.data import Refusal, check, identity, read_rows, scan
+from drivecoach.data.check import Refusal, check, scan
+from drivecoach.data.read import read_rows
 from drivecoach.data.record import check_file
+from drivecoach.data.sources import identity
 from drivecoach.domains.driving import DRIVING
 from drivecoach.domains.text import TEXT
 from drivecoach.errors import DataError

@@ -11,7 +11,8 @@ pytest.importorskip("peft")
 pytest.importorskip("sklearn")
 
 from drivecoach.chat.template import split
-from drivecoach.data import Pair, read_pairs
+from drivecoach.data.check import Pair
+from drivecoach.data.prepare import read_pairs
 from drivecoach.errors import ModelError
 from drivecoach.evaluate.baselines import SHOTS, compare_baselines, told_baselines
 from drivecoach.evaluate.chain import make_chain, sweep, told_chain, told_sweep

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domain import AnyDomain
 from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import DataError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivecoach.chat import Message
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domains.driving import DRIVING, Instruction
 from drivecoach.domains.driving.words import Level
 from drivecoach.domains.text import TEXT

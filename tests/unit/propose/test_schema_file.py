@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from drivecoach.chat.template import split
 from drivecoach.config import SourceConfig
-from drivecoach.data import check
+from drivecoach.data.check import check
 from drivecoach.domains.load import load_domain
 from drivecoach.propose import Made, make_folder
 from drivecoach.propose.layout import COLUMNS, width

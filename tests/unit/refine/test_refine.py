@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from drivecoach.cli.app import make_app
 from drivecoach.config import RefineConfig
-from drivecoach.data import read_pairs
+from drivecoach.data.prepare import read_pairs
 from drivecoach.errors import RecipeError
 from drivecoach.files import sha256
 from drivecoach.pipeline import Run

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivecoach.data import DataResult
+from drivecoach.data.result import DataResult
 from drivecoach.domains.driving import DRIVING
 from drivecoach.errors import DataError
 from drivecoach.report.compare import ALL, Comparison, compare

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from drivecoach.chat import CONTROL_TOKENS, END, PAD, Chat
 from drivecoach.config import NanoConfig
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.domains.driving import DRIVING as domain
 from drivecoach.domains.driving.words import ACTIONS, LEVELS
 from drivecoach.errors import DataError

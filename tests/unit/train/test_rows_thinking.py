@@ -9,7 +9,7 @@ import pytest
 
 from drivecoach.chat import NO_THINKING, Chat, family
 from drivecoach.config import BaseConfig
-from drivecoach.data import Pair
+from drivecoach.data.check import Pair
 from drivecoach.errors import DataError, ModelError
 from drivecoach.train.rows import IGNORED, token_rows
 from tests.support.tiny_models import byte_level_tokenizer, gemma_tokenizer, save_tokenizer

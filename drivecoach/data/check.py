@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from json.encoder import encode_basestring
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -265,10 +266,8 @@ def _key(text: str, history: Sequence[Message]) -> str:
     """What makes two pairs the same question: the input and all that stands before it."""
     if not history:
         return text
-    return _encoded([[turn["role"], turn["content"]] for turn in history]) + text
-
-
-_encoded = json.JSONEncoder(ensure_ascii=False).encode
+    turns = ", ".join(f'["{turn["role"]}", {encode_basestring(turn["content"])}]' for turn in history)
+    return f"[{turns}]{text}"  # as JSON writes it, in a fraction of the time
 
 
 def _place(read: Read) -> str | int:

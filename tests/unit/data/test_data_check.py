@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivecoach.data.check import Report, check, json_line
+from drivecoach.data.check import Pair, Report, check, json_line
 from drivecoach.domains.driving import DRIVING
 from tests.support.driving import lines
 
@@ -32,6 +32,12 @@ def checked(tmp_path: Path, rows: Sequence[Any]) -> Report:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return check(path, DRIVING)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text()), min_size=1, max_size=3))
+def test_the_turns_before_an_input_stand_as_json_before_it(turns: list[tuple[str, str]]) -> None:
+    history = [{"role": role, "content": content} for role, content in turns]
+    assert Pair(1, "挡位", "x", history).key == json.dumps([list(turn) for turn in turns], ensure_ascii=False) + "挡位"
 
 
 def test_the_states_of_this_test_differ() -> None:

@@ -46,6 +46,7 @@ async def session(port: int, name: str, states: list[str], seconds: float) -> Ti
     timed, sent = Timed(), dict[str, float]()
     events, out = await asyncio.open_connection("127.0.0.1", port)
     out.write(f"GET /live/{name}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    await events.readuntil(b"\r\n\r\n")  # who listens later does not hear of the first state
 
     async def read() -> None:
         while line := await events.readline():

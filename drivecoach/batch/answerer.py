@@ -6,8 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic
 
@@ -42,12 +41,34 @@ class _Asked(Generic[Input, Answer]):
     found: Future[Outcome[Answer]]
 
 
-@dataclass(frozen=True)
 class _Todo(Generic[Input, Answer]):
-    """What is to be asked, and how many threads are free to."""
+    """What is to be asked, and how many threads are free to.
 
-    questions: deque[_Asked[Input, Answer]] = field(default_factory=deque)
-    idle: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(THREADS))
+    Of questions that are asked many at a time, neighbours are taken together: the prefixes that their prompts share
+    are decoded once. So those that wait are sorted, half a window at a time.
+    """
+
+    def __init__(self) -> None:
+        self.idle = threading.Semaphore(THREADS)
+        self._waiting: deque[_Asked[Input, Answer]] = deque()
+        self._sorted: deque[_Asked[Input, Answer]] = deque()
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._sorted)
+
+    def put(self, asked: _Asked[Input, Answer]) -> None:
+        """One more question."""
+        self._waiting.append(asked)
+
+    def take(self, count: int) -> list[_Asked[Input, Answer]]:
+        """The next questions, ``count`` at most: one as it came, or several that are alike."""
+        with self._lock:
+            if count > 1 and not self._sorted:
+                some = [self._waiting.popleft() for _ in range(min(WINDOW // 2, len(self._waiting)))]
+                self._sorted.extend(sorted(some, key=lambda asked: asked.question.text))
+            source = self._sorted or self._waiting
+            return [source.popleft() for _ in range(min(count, len(source)))]
 
 
 @dataclass
@@ -90,7 +111,7 @@ class Answerer(Generic[Input, Answer]):
             for row, asked in enumerate(questions, start=1):
                 question = asked if isinstance(asked, Question) else Question(asked)
                 window.append(self._begin(row, question, asking, todo))
-                if todo.questions and todo.idle.acquire(blocking=False):
+                if todo and todo.idle.acquire(blocking=False):
                     pool.submit(self._settle_all, todo, work)
                 while window and (window[0].is_done or len(window) >= WINDOW):
                     yield self._next(window, asking)
@@ -123,7 +144,7 @@ class Answerer(Generic[Input, Answer]):
         if known is None:
             self.counts.asked += 1
             known = asking[key] = Future()
-            todo.questions.append(_Asked(key, value, question, known))
+            todo.put(_Asked(key, value, question, known))
         else:
             self.counts.reused += 1
         return _Waiting(row, key, known)
@@ -143,20 +164,16 @@ class Answerer(Generic[Input, Answer]):
         """Work until nothing is left to be asked."""
         working = True
         while working:
-            while todo.questions:
+            while todo:
                 self._settle_some(todo, work)
             todo.idle.release()
             # What came before the release woke nobody.
-            working = bool(todo.questions) and todo.idle.acquire(blocking=False)
+            working = bool(todo) and todo.idle.acquire(blocking=False)
 
     def _settle_some(self, todo: _Todo[Input, Answer], work: Work) -> None:
         """Ask the next question that is to be asked, or as many as one call of the runtime should have."""
-        some: list[_Asked[Input, Answer]] = []
-        together = 1 if self._engine.constrain else self._hosts.together
-        with suppress(IndexError):  # another thread may have taken them
-            while len(some) < together:
-                some.append(todo.questions.popleft())
-        if not some:
+        some = todo.take(1 if self._engine.constrain else self._hosts.together)
+        if not some:  # another thread has taken them
             return
         try:
             if len(some) > 1:

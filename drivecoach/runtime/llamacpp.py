@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from drivecoach.domains.stored import find_domain
 from drivecoach.errors import DrivecoachError, InputError, ModelError, RuntimeFailure
 from drivecoach.gguf.check import read_model
 from drivecoach.native.batcher import SEQUENCES, Batcher, Greedy
-from drivecoach.native.llama import NotKnown, cores_here
+from drivecoach.native.llama import SMALL, NotKnown, cores_here
 from drivecoach.runtime.base import TIMEOUT, WARM, Completion
 from drivecoach.runtime.grammars import GRAMMARS, lenient
 
@@ -75,7 +75,8 @@ class LlamaCpp:
         self._parallel = max(1, min(SLOTS, TOKENS // self.context))
         together = (TOKENS - self.context) // self.settings["n_predict"]
         self.slots = max(self._parallel, min(2 * SEQUENCES, together)) if self._greedy else self._parallel
-        self.together = _TOGETHER if self._greedy else 1
+        # Of a large model so many answers take minutes, and until they are there none is written down.
+        self.together = _TOGETHER if self._greedy and path.stat().st_size <= SMALL else 1
         self.thinks = self.chat.thinking != "strip"
         self._path = path
         self._starting = threading.Lock()
@@ -137,17 +138,19 @@ class LlamaCpp:
     ) -> list[Completion | InputError]:
         """As `generate` for each; all of them wait for a decoder together."""
         batcher = self._batches({})
-        begun: list[Future[Greedy] | Completion | InputError] = []
+        begun: list[Callable[[], Future[Greedy]] | Completion | InputError] = []
         for user, history, think in questions:
             try:
                 if batcher is None:
                     begun.append(self.generate(user, history, think=think))
                 else:
                     draft = "" if self.thinks or history else self.draft(user)
-                    begun.append(batcher.ask(self.chat.prompt(user, history, think=think), draft))
+                    begun.append(partial(batcher.ask, self.chat.prompt(user, history, think=think), draft))
             except InputError as error:
                 begun.append(error)
-        return [_ended(one) if isinstance(one, Future) else one for one in begun]
+        # Asked one right after the other, so that they are decoded beside each other.
+        answers = [one() if callable(one) else one for one in begun]
+        return [_ended(one) if isinstance(one, Future) else one for one in answers]
 
     @property
     def _greedy(self) -> bool:

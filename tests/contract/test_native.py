@@ -185,6 +185,12 @@ def test_many_in_one_call_are_each_answered_as_alone(model: Path, texts: list[st
     assert [one.text if not isinstance(one, InputError) else "" for one in found] == expected
 
 
+def test_few_rows_of_a_large_model_are_under_way_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LlamaCpp(model).together > 1
+    monkeypatch.setattr("drivecoach.runtime.llamacpp.SMALL", model.stat().st_size - 1)
+    assert LlamaCpp(model).together == 1, "their answers are written down one by one"
+
+
 def test_a_row_that_is_too_long_to_judge_is_an_error_in_words(model: Path) -> None:
     with pytest.raises(ModelError, match="longer than the 256"):
         list(judge(model, [("长" * 600, "x")], length=LENGTH, end=CHAT.end))

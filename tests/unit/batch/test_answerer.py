@@ -52,13 +52,13 @@ class InChunks(ScriptedRuntime):
 
     def __init__(self, answer: Callable[[str, int | None], Reply] = right) -> None:
         super().__init__(answer, slots=2)
-        self.sizes: list[int] = []
+        self.calls: list[list[str]] = []
 
     def generate_all(
         self, questions: Sequence[tuple[str, Sequence[Message], bool]]
     ) -> list[Completion | InputError]:
         time.sleep(0.005)  # the others come meanwhile
-        self.sizes.append(len(questions))
+        self.calls.append([text for text, _, _ in questions])
         return [self._one(*question) for question in questions]
 
     def _one(self, user: str, history: Sequence[Message], think: bool) -> Completion | InputError:
@@ -82,7 +82,8 @@ def test_a_runtime_that_takes_many_at_once_gets_many_at_once(monkeypatch: pytest
     assert [outcome.input for outcome in outcomes] == LINES * 2
     failed = {outcome.input: outcome.reason for outcome in outcomes if outcome.status != "valid"}
     assert failed == {LINES[5]: "too long"}
-    assert runtime.sizes and 1 < max(runtime.sizes) <= 8
+    assert 1 < max(map(len, runtime.calls)) <= 8
+    assert all(call == sorted(call) for call in runtime.calls), "neighbours, whose prompts share most"
     assert [asked.seed for asked in runtime.asked if asked.user == LINES[70]] == [None, 1], "asked again, alone"
     assert journal.count() == len(LINES) - 1
 

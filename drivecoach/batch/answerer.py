@@ -55,7 +55,8 @@ class _Todo(Generic[Input, Answer]):
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
-        return bool(self._waiting or self._sorted)
+        with self._lock:  # while some are sorted, they are in neither
+            return bool(self._waiting or self._sorted)
 
     def put(self, asked: _Asked[Input, Answer]) -> None:
         """One more question."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -183,6 +185,21 @@ def test_many_in_one_call_are_each_answered_as_alone(model: Path, texts: list[st
     errors = [found.pop(3), found.pop(3)]
     assert [isinstance(error, InputError) for error in errors] == [True, True]
     assert [one.text if not isinstance(one, InputError) else "" for one in found] == expected
+
+
+def test_one_answer_imports_little(model: Path) -> None:
+    code = """
+import sys
+import drivecoach.stale
+from drivecoach.runtime.llamacpp import LlamaCpp
+with LlamaCpp(sys.argv[1]) as runtime:
+    assert runtime.generate("x").completion_tokens
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "drivecoach.native.decode" in loaded
+    assert not loaded & {"numpy", "drivecoach.data.check"}, "a cold answer would wait for them"
 
 
 def test_few_rows_of_a_large_model_are_under_way_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
